@@ -1,0 +1,170 @@
+/*
+ * The event log: append, read, archive, snapshot.  What the public functions of kumiko/event.h do,
+ * given the catalog; the application binds the two together.
+ *
+ * Reading works in a query scope (database only) and in a write scope (with what is pending).
+ */
+#ifndef KU_STORE_LOG_H
+#define KU_STORE_LOG_H
+
+#include "store/work.h"
+
+/* ---- append.c -------------------------------------------------------------------------------------- */
+
+typedef struct log_append {
+    const event_def *def;
+    ku_id stream;
+    const void *payload;          /* the type's struct, checked here; or NULL and … */
+    ku_str json;                  /* … the payload as JSON that is known to be right, with … */
+    const void *change;           /* … its ku_change: automatic events */
+    ku_optional_int64 expected_version;
+    const ku_header *headers;
+    size_t n_headers;
+    ku_str idempotency_key;
+    /* operators and tests: an event as an older program stored it */
+    int stored_version;           /* 0: the type's current version */
+    ku_optional_time at;          /* otherwise the scope's clock, never before the stream's last */
+} log_append;
+
+/* See ku_append_event.  The event becomes pending in scope->work. */
+ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_event **ret_event);
+/* The details of the KU_VERSION_CONFLICT that was just returned. */
+ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, int64_t current);
+
+/* ---- upcast.c: the one place where stored payloads become current ---------------------------------- */
+
+/* An event as its row has it; text may be borrowed from the row. */
+typedef struct stored_event {
+    ku_id tenant, stream;
+    ku_str stream_type, type, payload, metadata, user, idempotency_key;
+    int64_t version, position;
+    int32_t lane;
+    int event_version;
+    ku_time at;
+} stored_event;
+
+/*
+ * Lifts to the current version and decodes; everything is copied into the scope.  An event of a type
+ * that the program does not know comes with type NULL, payload NULL and its JSON as it is.
+ */
+ku_status log_lift(ku_scope *scope, const event_catalog *catalog, const stored_event *stored,
+    ku_event *ret_event);
+
+/* ---- load.c --------------------------------------------------------------------------------------------- */
+
+typedef struct log_range {
+    int64_t after_version;        /* exclusive */
+    int64_t to_version;           /* inclusive; 0: no bound */
+    ku_optional_time as_of;
+} log_range;
+
+/*
+ * Calls back with each event of the stream in order, lifted, each in the memory of a mark that is
+ * rewound after the callback unless `keep` is set.  In a write scope what is pending comes last.
+ */
+ku_status log_each_of_stream(ku_scope *scope, const event_catalog *catalog, ku_id stream,
+    const log_range *range, bool keep,
+    ku_status (*callback)(ku_scope *scope, const ku_event *event, void *context), void *context);
+/* The stream's row, in either kind of scope; type empty if there is none. */
+ku_status log_stream(ku_scope *scope, ku_id stream, stream_state *ret_state);
+/* Remembers the version that was folded, for the next append of this scope. */
+void log_remember_version(ku_scope *scope, ku_id stream, int64_t version);
+
+/* Events of a lane after a position, in order, at most `limit`, of the named types (JSON array of
+ * qualified names; empty: all), not beyond `to_position`; raw rows, not lifted. */
+ku_status log_each_of_lane(ku_scope *scope, ku_id tenant, int32_t lane, int64_t after_position,
+    int64_t to_position, ku_str type_names_json, int64_t limit,
+    ku_status (*callback)(ku_scope *scope, const stored_event *stored, void *context),
+    void *context);
+
+typedef struct lane_head {
+    ku_id tenant;
+    int32_t lane;
+    int64_t head;
+} lane_head;
+/* All lanes (of one tenant, or with a nil id of all), sorted; in the scope's memory. */
+ku_status log_lanes(ku_scope *scope, ku_id tenant, lane_head **ret_lanes, size_t *ret_count);
+
+/* ---- archive.c -------------------------------------------------------------------------------------------- */
+
+ku_status log_archive(ku_scope *scope, const ku_entity *entity, ku_id stream, ku_str reason);
+ku_status log_restore(ku_scope *scope, const ku_entity *entity, ku_id stream);
+
+/* ---- snapshot.c ------------------------------------------------------------------------------------------- */
+
+typedef struct snapshot {
+    int64_t version;
+    int state_version;
+    ku_str state;                 /* JSON */
+} snapshot;
+/* The latest snapshot of that state version not beyond `to_version` (0: any); version 0: none. */
+ku_status log_snapshot_find(ku_scope *scope, const ku_entity *entity, ku_id stream,
+    int64_t to_version, snapshot *ret_snapshot);
+/* Writes it through scope->db at once (a writer's); older ones of the stream are replaced. */
+ku_status log_snapshot_put(ku_scope *scope, ku_id tenant, const ku_entity *entity, ku_id stream,
+    const snapshot *snapshot);
+
+/* ---- schema.c: the tables of the log, created and migrated --------------------------------------------- */
+
+ku_status log_schema_apply(db *d, ku_error *ret_error);
+/* KU_CONFLICT: the file is newer than the program; KU_NOT_FOUND: no tables yet. */
+ku_status log_schema_check(db *d, ku_error *ret_error);
+
+/* ---- check.c: integrity ------------------------------------------------------------------------------- */
+
+typedef struct check_report {
+    int64_t events, streams, lanes, problems;
+} check_report;
+/*
+ * Versions dense per stream, positions dense per lane, heads and stream versions right, no orphan.
+ * Calls back with a sentence per problem.
+ */
+ku_status log_check(ku_scope *scope,
+    void (*problem)(void *context, ku_str sentence), void *context, check_report *ret_report);
+
+/* ---- request.c: idempotent requests ------------------------------------------------------------------- */
+
+typedef struct stored_request {
+    bool found;
+    ku_id fingerprint;            /* 16 bytes of SHA-256 over type and payload */
+    int http_status;
+    ku_str reply;
+} stored_request;
+ku_status log_request_find(ku_scope *scope, ku_str request_id, stored_request *ret_request);
+/* Written at once through scope->db; `expires` is when it may be forgotten. */
+ku_status log_request_put(db *d, ku_id tenant, ku_str user, ku_str request_id, ku_id fingerprint,
+    int http_status, ku_str reply, ku_time now, ku_time expires);
+/* Forgets at most `limit` that have expired. */
+ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purged);
+
+/* ---- cursor.c: where consumers are ----------------------------------------------------------------------- */
+
+typedef struct cursor {
+    ku_id tenant;
+    int32_t lane;
+    int64_t position;
+    int64_t head;                 /* of the lane */
+    int attempts;
+    ku_time retry_at;             /* of a lane that backs off */
+    ku_str status;                /* idle, backoff, halted */
+    ku_str last_error;
+    ku_time updated_at;
+} cursor;
+/* Lanes whose head is beyond the consumer's cursor (also those that have no cursor yet: position 0). */
+ku_status log_cursors_behind(
+    ku_scope *scope, ku_str consumer, cursor **ret_cursors, size_t *ret_count);
+/* All lanes with the consumer's cursors. */
+ku_status log_cursors(
+    ku_scope *scope, ku_str consumer, ku_id tenant, cursor **ret_cursors, size_t *ret_count);
+/* Compare and set: false in *ret_moved if the cursor is not at `from` any more. */
+ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, int64_t from,
+    int64_t to, ku_time now, bool *ret_moved);
+/* Notes a failure; the position stays. */
+ku_status log_cursor_fail(db *d, ku_str consumer, const cursor *cursor, ku_time now);
+/* Registers a consumer; from_now: existing lanes start at their heads.  True in *ret_new if new. */
+ku_status log_consumer_register(
+    ku_scope *scope, ku_str consumer, bool from_now, ku_time now, bool *ret_new);
+/* Makes halted lanes of a consumer runnable again; empty name: of all. */
+ku_status log_consumer_rearm(db *d, ku_str consumer, ku_time now, int64_t *ret_lanes);
+
+#endif
