@@ -17,13 +17,18 @@ typedef struct arena_chunk arena_chunk;
 
 typedef struct arena {
     arena_chunk *newest; /* NULL: nothing made yet; {0} is an empty arena */
-    size_t high_water;   /* most bytes held at once */
+    size_t high_water;   /* most bytes held from the machine at once */
 } arena;
 
 /* Zeroed, aligned for any type. */
 void *arena_alloc(arena *a, size_t size);
 /* Not zeroed; alignment 1: for text that is written at once. */
 char *arena_text(arena *a, size_t size);
+/*
+ * Grows what was made last, in place: `end` is where it ends.  False, and nothing changed, if something
+ * was made behind it or its chunk is full.
+ */
+bool arena_extend(arena *a, const char *end, size_t more);
 /* A copy with a NUL behind it. */
 ku_str arena_copy(arena *a, ku_str text);
 ku_str arena_format(arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
