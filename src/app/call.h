@@ -30,28 +30,28 @@ typedef struct call_rate {
 typedef struct app_call app_call;
 struct app_call {
     /* filled by the transport; what they point at lives in `arena` or longer */
-    arena arena;             /* the call's own memory; freed by the transport after `done` */
+    arena arena; /* the call's own memory; freed by the transport after `done` */
     call_kind kind;
-    ku_json *body;           /* the parsed request object, or NULL and: */
-    ku_str type, payload;    /*   the type and the payload's JSON text (in process) */
-    ku_str request_id;       /*   and its idempotency key */
+    ku_json *body;        /* the parsed request object, or NULL and: */
+    ku_str type, payload; /*   the type and the payload's JSON text (in process) */
+    ku_str request_id;    /*   and its idempotency key */
     ku_user user;
-    ku_str trace_id;         /* X-Request-ID in effect; never empty */
+    ku_str trace_id; /* X-Request-ID in effect; never empty */
     ku_str correlation_id;
     ku_str address;
-    int64_t deadline_us;     /* CLOCK_MONOTONIC; 0: none */
+    int64_t deadline_us;              /* CLOCK_MONOTONIC; 0: none */
     bool (*cancelled)(void *context); /* has the client gone away?  any thread; may be NULL */
     void *cancelled_context;
     void (*done)(app_call *call);
-    void *transport;         /* the transport's own */
+    void *transport; /* the transport's own */
 
     /* filled by the application before `done` */
     ku_status status;
     int http_status;
-    ku_str response;         /* the body, in `arena` */
+    ku_str response; /* the body, in `arena` */
     call_rate rate;
 
-    app_call *next;          /* in a queue: the queue's; after done: the transport's */
+    app_call *next; /* in a queue: the queue's; after done: the transport's */
 };
 
 /*
