@@ -1,8 +1,8 @@
 /*
  * JSON: a tree for what comes in, and a writer for what goes out.
  *
- * The public half is kumiko/json.h.  Parsing is simdjson's (json_parse.cc); the tree, the check for
- * duplicate keys and the writer are ours.  Numbers keep their source text.
+ * The public half is kumiko/json.h.  simdjson finds the tokens and checks UTF-8 (json_index.cc); the
+ * grammar and the tree (json_parse.c) and the writer (json.c) are ours.  Numbers keep their source text.
  */
 #ifndef KU_BASE_JSON_H
 #define KU_BASE_JSON_H
@@ -32,7 +32,7 @@ typedef struct json_error {
  * its text live in the arena.  False: *ret_error says why.  The input need not be padded.
  */
 bool json_parse(arena *a, ku_str text, int depth_max, ku_json **ret_json, json_error *ret_error);
-/* Deepest nesting below this node: 0 for a scalar, 1 for an object or array of scalars. */
+/* Deepest nesting of this node: 0 for a scalar, 1 for an object or array that is empty or of scalars. */
 int json_depth(const ku_json *json);
 /* A member by name; the name is not NUL-terminated. */
 ku_json *json_member(const ku_json *object, ku_str name);
@@ -42,7 +42,21 @@ ku_json *json_new_text(arena *a, ku_str text);
 ku_json *json_new_int(arena *a, int64_t value);
 /* Adds a member or an item at the end; no check for duplicates. */
 void json_append(ku_json *parent, ku_str key, ku_json *child);
+/* The same value: members in any order, numbers by value. */
 bool json_equal(const ku_json *a, const ku_json *b);
+
+/* What a number's text is as an int64_t. */
+typedef enum json_whole {
+    JSON_WHOLE,
+    JSON_FRACTION,  /* it has digits behind the point */
+    JSON_TOO_SMALL, /* whole, below INT64_MIN */
+    JSON_TOO_BIG,   /* whole, above INT64_MAX */
+} json_whole;
+json_whole json_number_int(ku_str number, int64_t *ret_value);
+/* A number's exact value; false beyond 18 digits. */
+bool json_number_decimal(ku_str number, ku_decimal *ret_value);
+/* By value: 1.0 is 1e0.  Numbers beyond 19 digits are equal only if they are written alike. */
+bool json_number_equal(ku_str a, ku_str b);
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 

@@ -32,6 +32,7 @@ typedef struct scope_error {
 
 struct ku_scope {
     arena arena;
+    arena error_memory;    /* of the error: it outlasts a rewind */
     scope_error error;
 
     ku_id tenant;
