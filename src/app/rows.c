@@ -1,0 +1,490 @@
+/*
+ * Rows in memory, the implementation.
+ *
+ * Entries hold whole structs of the table's row.  What the struct points at is copied into the
+ * layer's arena when it is put, so that an entry outlives the caller's variables; structs from the
+ * database live in the scope's arena anyway.
+ */
+#include "app/rows.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { SLOTS_FIRST = 16 };
+
+void row_layer_init(row_layer *layer, row_layer *parent, arena *memory)
+{
+    *layer = (row_layer){.parent = parent, .arena = memory};
+}
+
+/* ---- keys
+ * ---------------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+
+    while (size >= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 29;
+        at += 8;
+        size -= 8;
+    }
+    while (size-- > 0)
+        hash = (hash ^ *at++) * UINT64_C(0x100000001B3);
+    return hash ^ (hash >> 32);
+}
+
+static uint64_t key_hash(const row_table *t, ku_id tenant, const void *row)
+{
+    uint64_t hash = mix((uintptr_t)t, tenant.bytes, sizeof(tenant.bytes));
+
+    for (size_t i = 0; i < t->n_key; i++) {
+        const ku_field *field = &t->row.fields[t->key[i]];
+        const char *at = (const char *)row + field->offset;
+        if (field->kind == KU_KIND_TEXT) {
+            const ku_str *text = (const void *)at;
+            hash = mix(hash, text->ptr, text->len);
+        } else {
+            hash = mix(hash, at, field->size);
+        }
+    }
+    return hash;
+}
+
+static bool key_equal(const row_table *t, const void *a, const void *b)
+{
+    for (size_t i = 0; i < t->n_key; i++) {
+        if (!field_equal(&t->row.fields[t->key[i]], a, b))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the map
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static row_entry *layer_find(
+    const row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, const void *row)
+{
+    if (layer->n_slots == 0)
+        return NULL;
+    row_entry *entry = layer->slots[hash & (layer->n_slots - 1)];
+    while (
+        entry != NULL && !(entry->hash == hash && entry->table == t &&
+                             ku_id_equal(entry->tenant, tenant) && key_equal(t, entry->row, row)))
+        entry = entry->same_slot;
+    return entry;
+}
+
+static void layer_grow(row_layer *layer)
+{
+    size_t n = layer->n_slots == 0 ? SLOTS_FIRST : layer->n_slots * 4;
+
+    layer->slots = arena_alloc(layer->arena, n * sizeof(row_entry *));
+    layer->n_slots = n;
+    for (row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
+        row_entry **slot = &layer->slots[entry->hash & (n - 1)];
+        entry->same_slot = *slot;
+        *slot = entry;
+    }
+}
+
+static void layer_link(row_layer *layer, row_entry *entry)
+{
+    if (layer->n_entries >= layer->n_slots)
+        layer_grow(layer);
+    row_entry **slot = &layer->slots[entry->hash & (layer->n_slots - 1)];
+    entry->same_slot = *slot;
+    *slot = entry;
+    entry->next = NULL;
+    if (layer->last != NULL)
+        layer->last->next = entry;
+    else
+        layer->first = entry;
+    layer->last = entry;
+    layer->n_entries++;
+}
+
+static row_entry *layer_add(
+    row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, row_state state, void *row)
+{
+    row_entry *entry = arena_alloc(layer->arena, sizeof(*entry));
+
+    *entry = (row_entry){.table = t, .tenant = tenant, .hash = hash, .state = state, .row = row};
+    layer_link(layer, entry);
+    return entry;
+}
+
+/* ---- sums
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void add_field(const ku_field *field, void *to, const void *from)
+{
+    void *sum = (char *)to + field->offset;
+    const void *part = (const char *)from + field->offset;
+
+    switch ((ku_kind)field->kind) {
+    case KU_KIND_INT:
+        *(int64_t *)sum =
+            (int64_t)((uint64_t) * (int64_t *)sum + (uint64_t) * (const int64_t *)part);
+        return;
+    case KU_KIND_DOUBLE:
+        *(double *)sum += *(const double *)part;
+        return;
+    default: {
+        /* Both have the column's scale: one was read from it or rescaled when it was added. */
+        ku_decimal a = *(ku_decimal *)sum;
+        ku_decimal b = *(const ku_decimal *)part;
+        bool fits =
+            ku_decimal_rescale(a, field->scale, &a) && ku_decimal_rescale(b, field->scale, &b);
+        assert(fits); /* registration allows KU_SUM on numbers only; shape_check bounds the scale */
+        (void)fits;
+        *(ku_decimal *)sum = (ku_decimal){a.units + b.units, field->scale};
+    }
+    }
+}
+
+/* The row that comes of adding `delta` to `row`: sums add up, all else is replaced. */
+static void apply_add(const row_table *t, void *row, const void *delta)
+{
+    for (size_t i = 0; i < t->row.n_fields; i++) {
+        const ku_field *field = &t->row.fields[i];
+        if ((field->flags & KU_SUM) != 0)
+            add_field(field, row, delta);
+        else
+            field_copy(field, row, delta);
+    }
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static ku_status read_stored(
+    ku_scope *scope, const row_table *t, const void *key, void *ret_row, bool *ret_found)
+{
+    db_value binds[ROW_KEY_MAX + 1];
+    db_rows rows = {0};
+
+    binds[0] = db_id(scope->tenant);
+    for (size_t i = 0; i < t->n_key; i++)
+        binds[i + 1] = row_bind(&scope->arena, &t->row.fields[t->key[i]], key);
+    ku_status status = db_query(scope->db, t->sql_get, binds, t->n_key + 1, &rows);
+    if (status == KU_OK)
+        status = db_next(&rows, ret_found);
+    if (status != KU_OK)
+        (void)scope_fail(
+            scope, status, "read %" KU_PRI ": %s", KU_FMT(t->name), db_error(scope->db));
+    else if (*ret_found)
+        status = row_read(scope, t, &rows, ret_row);
+    db_rows_done(&rows);
+    return status;
+}
+
+/*
+ * The row as a layer sees it: *ret_row, or NULL if there is none.  What is read or added up on the
+ * way is kept in the layer.
+ */
+static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, uint64_t hash,
+    const void *key, const void **ret_row)
+{
+    row_entry *entry = layer_find(layer, t, scope->tenant, hash, key);
+    row_state state = entry != NULL ? entry->state : ROW_UNKNOWN;
+    const void *below = NULL;
+    ku_status status = KU_OK;
+
+    if (state == ROW_CLEAN || state == ROW_PUT || state == ROW_ABSENT || state == ROW_REMOVED) {
+        *ret_row = state == ROW_CLEAN || state == ROW_PUT ? entry->row : NULL;
+        return KU_OK;
+    }
+    if (entry == NULL && layer->parent != NULL)
+        return resolve(scope, layer->parent, t, hash, key, ret_row); /* the parent keeps it */
+    if (state == ROW_ADD && layer->parent != NULL) {
+        status = resolve(scope, layer->parent, t, hash, key, &below);
+    } else {
+        void *stored = arena_alloc(layer->arena, t->row.size);
+        bool found = false;
+        status = read_stored(scope, t, key, stored, &found);
+        below = found ? stored : NULL;
+    }
+    if (status != KU_OK)
+        return status;
+    if (state == ROW_ADD) {
+        if (below != NULL) {
+            void *sum = arena_alloc(layer->arena, t->row.size);
+            memcpy(sum, below, t->row.size);
+            apply_add(t, sum, entry->row);
+            entry->row = sum;
+        }
+        entry->state = ROW_PUT;
+        *ret_row = entry->row;
+        return KU_OK;
+    }
+    void *row = (void *)below;
+    if (row == NULL)
+        row = shape_copy(layer->arena, &t->row, key);
+    if (entry == NULL) {
+        entry =
+            layer_add(layer, t, scope->tenant, hash, below != NULL ? ROW_CLEAN : ROW_ABSENT, row);
+    } else {
+        entry->state = below != NULL ? ROW_CLEAN : ROW_ABSENT;
+        entry->row = row;
+    }
+    *ret_row = below;
+    return KU_OK;
+}
+
+ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
+{
+    const void *found = NULL;
+
+    if (scope->work == NULL) {
+        void *stored = arena_alloc(&scope->arena, t->row.size);
+        bool any = false;
+        ku_status status = read_stored(scope, t, row, stored, &any);
+        if (status == KU_OK && any)
+            memcpy(row, stored, t->row.size);
+        return status != KU_OK ? status : any ? KU_OK : KU_NOT_FOUND;
+    }
+    uint64_t hash = key_hash(t, scope->tenant, row);
+    ku_status status = resolve(scope, scope->work->rows, t, hash, row, &found);
+    if (status != KU_OK)
+        return status;
+    if (found == NULL)
+        return KU_NOT_FOUND;
+    memcpy(row, found, t->row.size);
+    return KU_OK;
+}
+
+/* ---- changing
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static void set_entry(ku_scope *scope, const row_table *t, const void *row, row_state state)
+{
+    row_layer *layer = scope->work->rows;
+    uint64_t hash = key_hash(t, scope->tenant, row);
+    row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
+    void *copy = shape_copy(layer->arena, &t->row, row);
+
+    if (entry == NULL) {
+        (void)layer_add(layer, t, scope->tenant, hash, state, copy);
+        return;
+    }
+    entry->row = copy;
+    entry->state = state;
+}
+
+ku_status rows_put(ku_scope *scope, const row_table *t, const void *row)
+{
+    assert(scope->work != NULL);
+    set_entry(scope, t, row, ROW_PUT);
+    return KU_OK;
+}
+
+ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row)
+{
+    assert(scope->work != NULL);
+    set_entry(scope, t, row, ROW_REMOVED);
+    return KU_OK;
+}
+
+static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
+{
+    const row_table *t = entry->table;
+    void *row = arena_alloc(layer->arena, t->row.size);
+
+    switch (entry->state) {
+    case ROW_CLEAN:
+    case ROW_PUT:
+    case ROW_ADD: {
+        bool counts_only = true;
+        for (size_t i = 0; i < t->row.n_fields && counts_only; i++) {
+            const ku_field *field = &t->row.fields[i];
+            counts_only = (field->flags & KU_SUM) != 0 || field_equal(field, entry->row, delta);
+        }
+        memcpy(row, entry->row, t->row.size);
+        /* Text that is the same already is kept, so that a hot sum does not fill the arena. */
+        apply_add(t, row, counts_only ? delta : shape_copy(layer->arena, &t->row, delta));
+        if (counts_only) {
+            for (size_t i = 0; i < t->row.n_fields; i++) {
+                if ((t->row.fields[i].flags & KU_SUM) == 0)
+                    field_copy(&t->row.fields[i], row, entry->row);
+            }
+        }
+        entry->row = row;
+        if (entry->state == ROW_CLEAN)
+            entry->state = ROW_PUT;
+        return;
+    }
+    case ROW_ABSENT:
+    case ROW_REMOVED:
+        entry->row = shape_copy(layer->arena, &t->row, delta);
+        entry->state = ROW_PUT;
+        return;
+    case ROW_UNKNOWN:
+        entry->row = shape_copy(layer->arena, &t->row, delta);
+        entry->state = ROW_ADD;
+        return;
+    }
+}
+
+ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
+{
+    assert(scope->work != NULL);
+    row_layer *layer = scope->work->rows;
+    uint64_t hash = key_hash(t, scope->tenant, row);
+    row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
+
+    if (entry != NULL)
+        add_to_entry(layer, entry, row);
+    else
+        (void)layer_add(
+            layer, t, scope->tenant, hash, ROW_ADD, shape_copy(layer->arena, &t->row, row));
+    return KU_OK;
+}
+
+/* ---- merging and writing
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void rows_merge(row_layer *scope_layer)
+{
+    row_layer *parent = scope_layer->parent;
+    row_entry *next;
+
+    for (row_entry *entry = scope_layer->first; entry != NULL; entry = next) {
+        next = entry->next;
+        row_entry *below = layer_find(parent, entry->table, entry->tenant, entry->hash, entry->row);
+        if (below == NULL) {
+            layer_link(parent, entry);
+        } else if (entry->state == ROW_ADD) {
+            add_to_entry(parent, below, entry->row);
+        } else {
+            below->state = entry->state;
+            below->row = entry->row;
+        }
+    }
+    while (scope_layer->snapshots != NULL) {
+        pending_snapshot *snapshot = scope_layer->snapshots;
+        scope_layer->snapshots = snapshot->next;
+        snapshot->next = parent->snapshots;
+        parent->snapshots = snapshot;
+    }
+}
+
+static size_t bind_row(arena *a, const row_entry *entry, db_value *binds)
+{
+    const row_table *t = entry->table;
+    size_t n = 0;
+
+    binds[n++] = db_id(entry->tenant);
+    if (entry->state == ROW_REMOVED) {
+        for (size_t i = 0; i < t->n_key; i++)
+            binds[n++] = row_bind(a, &t->row.fields[t->key[i]], entry->row);
+        return n;
+    }
+    for (size_t i = 0; i < t->row.n_fields; i++) {
+        if (row_is_column(t, i))
+            binds[n++] = row_bind(a, &t->row.fields[i], entry->row);
+    }
+    return n;
+}
+
+static int statement_of(const row_entry *entry)
+{
+    switch (entry->state) {
+    case ROW_PUT:
+        return entry->table->sql_put;
+    case ROW_ADD:
+        return entry->table->sql_add;
+    case ROW_REMOVED:
+        return entry->table->sql_remove;
+    case ROW_CLEAN:
+    case ROW_ABSENT:
+    case ROW_UNKNOWN:
+        break;
+    }
+    return -1;
+}
+
+/* All entries from `first` on that need the statement, as one set. */
+static ku_status flush_statement(ku_scope *scope, row_entry *first, int statement)
+{
+    db *d = scope->db;
+    ku_mark mark = arena_mark(&scope->arena);
+    const row_table *t = first->table;
+    size_t n_rows = 0, n_columns = 0, used = 0;
+
+    for (row_entry *e = first; e != NULL; e = e->next)
+        n_rows += statement_of(e) == statement ? 1 : 0;
+    db_value *binds = arena_alloc(&scope->arena, n_rows * (t->row.n_fields + 1) * sizeof(db_value));
+    for (row_entry *e = first; e != NULL; e = e->next) {
+        if (statement_of(e) != statement)
+            continue;
+        n_columns = bind_row(&scope->arena, e, binds + used);
+        used += n_columns;
+        e->state = e->state == ROW_PUT ? ROW_CLEAN : e->state == ROW_ADD ? ROW_UNKNOWN : ROW_ABSENT;
+    }
+    ku_status status = db_run_many(d, statement, binds, n_columns, n_rows, NULL);
+    arena_rewind(&scope->arena, mark);
+    if (status != KU_OK)
+        return scope_fail(scope, status, "write %" KU_PRI ": %s", KU_FMT(t->name), db_error(d));
+    return KU_OK;
+}
+
+ku_status rows_flush(ku_scope *scope, row_layer *layer)
+{
+    for (row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
+        int statement = statement_of(entry);
+        if (statement < 0)
+            continue;
+        ku_status status = flush_statement(scope, entry, statement);
+        if (status != KU_OK)
+            return status;
+    }
+    return KU_OK;
+}
+
+static bool is_dirty(const row_layer *layer)
+{
+    for (const row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
+        if (statement_of(entry) >= 0)
+            return true;
+    }
+    return false;
+}
+
+ku_status rows_flush_for_query(ku_scope *scope)
+{
+    row_layer *layer = scope->work != NULL ? scope->work->rows : NULL;
+    ku_status status = KU_OK;
+
+    if (layer == NULL)
+        return KU_OK;
+    if (layer->parent != NULL && !layer->in_savepoint)
+        status = rows_flush(scope, layer->parent);
+    if (status != KU_OK || !is_dirty(layer))
+        return status;
+    if (!layer->in_savepoint) {
+        status = db_savepoint(scope->db);
+        if (status != KU_OK)
+            return scope_fail(scope, status, "savepoint: %s", db_error(scope->db));
+        layer->in_savepoint = true;
+    }
+    /* What the batch remembers of these rows is out of date from here on, whatever becomes of the
+     * savepoint: the database knows. */
+    for (row_entry *entry = layer->first; entry != NULL && layer->parent != NULL;
+         entry = entry->next) {
+        row_entry *below =
+            layer_find(layer->parent, entry->table, entry->tenant, entry->hash, entry->row);
+        if (below != NULL && statement_of(entry) >= 0)
+            below->state = ROW_UNKNOWN;
+    }
+    return rows_flush(scope, layer);
+}

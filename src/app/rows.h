@@ -1,0 +1,70 @@
+/*
+ * Rows in memory: what a transaction will do to read tables, merged per row.
+ *
+ * A layer (one per scope, one per batch; see store/work.h) maps (table, tenant, key) to what is to
+ * become of the row.  A row that is changed five times is written once; a sum that is added to is
+ * read only if somebody asks for it.  A failed scope's layer is dropped.
+ */
+#ifndef KU_APP_ROWS_H
+#define KU_APP_ROWS_H
+
+#include "app/row_table.h"
+#include "store/work.h"
+
+typedef enum row_state {
+    ROW_CLEAN,   /* as in the database */
+    ROW_ABSENT,  /* not in the database */
+    ROW_PUT,     /* to be written as a whole */
+    ROW_ADD,     /* to be inserted, or its sums added to what is there */
+    ROW_REMOVED, /* to be deleted */
+    ROW_UNKNOWN, /* was added to and written; whoever wants it reads it */
+} row_state;
+
+typedef struct row_entry {
+    const row_table *table;
+    ku_id tenant;
+    uint64_t hash;
+    row_state state;
+    void *row; /* the struct; of ROW_REMOVED and ROW_ABSENT only the key counts */
+    struct row_entry *same_slot, *next;
+} row_entry;
+
+/* A snapshot that a scope made; written when its transaction ends. */
+typedef struct pending_snapshot {
+    ku_id tenant, stream;
+    const ku_entity *entity;
+    int64_t version;
+    ku_str state;
+    struct pending_snapshot *next;
+} pending_snapshot;
+
+typedef struct row_layer row_layer;
+struct row_layer {
+    row_layer *parent;
+    arena *arena;
+    row_entry **slots;
+    size_t n_slots, n_entries;
+    row_entry *first, *last;
+    pending_snapshot *snapshots;
+    bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
+};
+
+void row_layer_init(row_layer *layer, row_layer *parent, arena *memory);
+
+/* The five verbs on any table; `row` is the table's whole row. */
+ku_status rows_get(ku_scope *scope, const row_table *t, void *row);
+ku_status rows_put(ku_scope *scope, const row_table *t, const void *row);
+ku_status rows_add(ku_scope *scope, const row_table *t, const void *row);
+ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row);
+
+/* Moves a scope's entries into its parent. */
+void rows_merge(row_layer *scope_layer);
+/* Writes what a layer holds; its entries are clean afterwards. */
+ku_status rows_flush(ku_scope *scope, row_layer *layer);
+/*
+ * Before a query inside a write: the database must show what is pending.  The batch's rows are
+ * written; the scope's own in a savepoint, which the end of the scope releases or rolls back.
+ */
+ku_status rows_flush_for_query(ku_scope *scope);
+
+#endif
