@@ -1,0 +1,4 @@
+-- Idempotency keys whose event is missing.  -> tenant, key
+SELECT k.tenant_id, k.idempotency_key FROM ku_event_keys k
+WHERE NOT EXISTS (SELECT 1 FROM ku_events e WHERE e.id = k.event_id)
+ORDER BY k.tenant_id, k.idempotency_key;

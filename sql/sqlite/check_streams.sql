@@ -1,0 +1,9 @@
+-- Streams whose events are not 1, 2, 3 … up to the stream's version.
+-- -> tenant, stream, version of the stream, events, first version, last version
+SELECT s.tenant_id, s.stream_id, s.version, coalesce(e.n, 0), coalesce(e.low, 0), coalesce(e.high, 0)
+FROM ku_streams s
+LEFT JOIN (
+    SELECT stream_no, count(*) AS n, min(version) AS low, max(version) AS high
+    FROM ku_events GROUP BY stream_no) e ON e.stream_no = s.stream_no
+WHERE e.n IS NULL OR e.low <> 1 OR e.high <> e.n OR s.version <> e.n
+ORDER BY s.stream_no;
