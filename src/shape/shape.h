@@ -15,10 +15,30 @@ ku_str field_wire_name(const ku_field *field);
 int shape_find_column(const ku_shape *shape, ku_str name);
 int shape_find_wire(const ku_shape *shape, ku_str name);
 
+/* What is computed once per field, and kept for the process. */
+typedef struct field_names {
+    const char *name, *json; /* the settings that it was computed from */
+    ku_str wire;
+    ku_str key; /* the wire name as JSON with its colon: `"amountCents":` */
+} field_names;
+/* One for each field of the shape, in order.  No lock once a shape is known.  Thread-safe. */
+const field_names *shape_names(const ku_shape *shape);
+
+/* How a kind lies in memory, and how its ku_optional_ does. */
+typedef struct kind_layout {
+    size_t size, alignment;
+    size_t optional_size, optional_at; /* where the value is in the optional */
+} kind_layout;
+/* Of any kind but NONE and NESTED. */
+const kind_layout *kind_layout_of(int kind);
+/* The place of a field's value in a struct, inside the optional if it is one. */
+const void *field_value(const ku_field *field, const void *struct_);
+
 /*
- * Fills `struct_` (zeroed by this function) from a JSON object.  Every issue is reported in the scope
- * with its path, which starts with `prefix` (empty, or ending in a dot).  Members that the table does
- * not know are ignored.  Text is borrowed from the tree.  KU_INVALID if there was any issue.
+ * Fills `struct_` (zeroed by this function) from a JSON object.  Every issue is reported in the
+ * scope with its path, which starts with `prefix` (empty, or ending in a dot).  Members that the
+ * table does not know are ignored.  Text is borrowed from the tree.  KU_INVALID if there was any
+ * issue.
  */
 ku_status shape_decode(
     ku_scope *scope, const ku_shape *shape, const ku_json *json, ku_str prefix, void *struct_);
