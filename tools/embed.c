@@ -139,13 +139,14 @@ static void convert(const char *name, const char *text, bool question_marks, cha
     char quote = '\0';
 
     for (const char *c = skip_comments(text); *c != '\0'; c++) {
-        /* a comment leaves its line's end */
+        if (quote == '\0' && c[0] == '-' && c[1] == '-')
+            c += strcspn(c, "\n");
+        if (*c == '\0')
+            break;
         if (quote != '\0')
             quote = *c == quote ? '\0' : quote;
         else if (*c == '\'' || *c == '"')
             quote = *c;
-        else if (c[0] == '-' && c[1] == '-')
-            c += strcspn(c, "\n");
         else if (*c == ';' && !script) {
             if (*skip_comments(c + 1) != '\0')
                 die("%s: more than one statement", name);

@@ -87,6 +87,13 @@ const char *db_error(const db *d);
 void db_interrupt(db *d);
 /* Called now and then while a statement runs; true stops it with KU_CANCELLED.  NULL: none. */
 void db_watch(db *d, bool (*stop)(void *context), void *context);
+/* The engine's text of a statement, for scripts of sql/ (db_script). */
+ku_str db_statement_text(const db *d, int sql);
+/*
+ * For tests of what happens then: the call with that number from now on (1: the next) fails with
+ * the status, once, without reaching the engine.  0: none will.
+ */
+void db_fail_after(db *d, int64_t calls, ku_status status);
 
 /* ---- transactions ------------------------------------------------------------------------------------ */
 
@@ -100,7 +107,8 @@ void db_rollback_to(db *d);         /* undoes it and removes the savepoint */
 /*
  * Upkeep of the writer's connection between transactions: checkpoints.  Call it after each commit
  * with `idle` false and when nothing is queued with `idle` true; it does what is due, if anything.
- * True: there was something to do.
+ * (Idle work is due half a second after the last commit: what pauses that briefly will go on.)
+ * True: something is left to be done; call again, idle, within a second or so.
  */
 bool db_upkeep(db *d, bool idle);
 
