@@ -8,7 +8,7 @@
 #ifndef KU_APP_ROWS_H
 #define KU_APP_ROWS_H
 
-#include "app/row_table.h"
+#include "app/registry.h"
 #include "store/work.h"
 
 typedef enum row_state {
@@ -38,6 +38,21 @@ typedef struct pending_snapshot {
     struct pending_snapshot *next;
 } pending_snapshot;
 
+/* A hook that waits for the commit. */
+typedef struct pending_hook {
+    const ku_hook *hook;
+    const feature_entry *feature;
+    const ku_event *event;
+    struct pending_hook *next;
+} pending_hook;
+
+/* A request id that a job of this batch is answering. */
+typedef struct claimed_request {
+    ku_id tenant;
+    ku_str user, request_id;
+    struct claimed_request *next;
+} claimed_request;
+
 typedef struct row_layer row_layer;
 struct row_layer {
     row_layer *parent;
@@ -46,6 +61,8 @@ struct row_layer {
     size_t n_slots, n_entries;
     row_entry *first, *last;
     pending_snapshot *snapshots;
+    pending_hook *hooks, *last_hook; /* of a scope */
+    claimed_request *claims;         /* of a batch */
     bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
 };
 
