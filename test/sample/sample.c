@@ -1,0 +1,416 @@
+/*
+ * The fixture of the sample tests.  Answers are copied into the sample's arena, so that a test may
+ * keep as many as it likes and nobody frees one by one.
+ */
+#include "sample/sample.h"
+
+#include "app/raw.h"
+#include "base/limits.h"
+#include "event-sourcing/invoicing.h"
+#include "sample/probe.h"
+
+#include <assert.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* cmocka wants these four in front of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* ---- the program --------------------------------------------------------------------------------
+ */
+
+static sample *new_sample(const char *program)
+{
+    sample *s = calloc(1, sizeof *s);
+    assert(s != NULL);
+    s->program = program;
+    const char *parent = getenv("TMPDIR");
+    (void)snprintf(
+        s->dir, sizeof s->dir, "%s/kumiko-sample-XXXXXX", parent != NULL ? parent : "/tmp");
+    char *made = mkdtemp(s->dir);
+    assert(made != NULL);
+    s->admin = sample_token(s, NULL, NULL, NULL);
+    s->token = s->admin;
+    return s;
+}
+
+sample *sample_open(const char *program)
+{
+    sample *s = new_sample(program);
+    sample_start(s);
+    return s;
+}
+
+void sample_start(sample *s)
+{
+    const char *program = sample_format(s, "%s/%s", TEST_BIN_DIR, s->program);
+    const char *const argv[] = {program, "serve", NULL};
+    assert(!s->running);
+    process_start(argv, s->env, s->dir, &s->server);
+    s->client = http_open(s->server.port);
+    s->running = true;
+}
+
+int sample_stop(sample *s, int signal_number)
+{
+    assert(s->running);
+    http_close(s->client);
+    int exit_code = process_stop(&s->server, signal_number);
+    process_done(&s->server);
+    s->running = false;
+    return exit_code;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+void sample_close(sample *s)
+{
+    if (s->running)
+        (void)sample_stop(s, SIGKILL);
+    (void)nftw(s->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    arena_done(&s->arena);
+    free(s);
+}
+
+const char *sample_token(sample *s, const char *tenant, const char *user, const char *roles)
+{
+    char *token = test_token_for(tenant, user, roles);
+    const char *copy = arena_copy(&s->arena, ku_str_from(token)).ptr;
+    free(token);
+    return copy;
+}
+
+static char *format_list(sample *s, const char *format, va_list args)
+{
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+    assert(len >= 0);
+    char *copy = arena_text(&s->arena, (size_t)len + 1);
+    memcpy(copy, text, (size_t)len + 1);
+    free(text);
+    return copy;
+}
+
+char *sample_format(sample *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = format_list(s, format, args);
+    va_end(args);
+    return text;
+}
+
+/* ---- requests
+ * ------------------------------------------------------------------------------------- */
+
+static answer *new_answer(sample *s, int status, const char *body, size_t body_len)
+{
+    answer *made = arena_alloc(&s->arena, sizeof *made);
+    const ku_str text = arena_copy(&s->arena, (ku_str){body, body_len});
+    json_error error;
+    made->status = status;
+    made->text = text.ptr;
+    made->head = "";
+    made->arena = &s->arena;
+    if (!json_parse(&s->arena, text, LIMIT_JSON_DEPTH, &made->body, &error))
+        made->body = NULL;
+    return made;
+}
+
+/* All header lines with the NULs between them. */
+static const char *copy_head(sample *s, const char *head)
+{
+    size_t len = 0;
+    while (head[len] != '\0')
+        len += strlen(head + len) + 1;
+    char *copy = arena_text(&s->arena, len + 1);
+    memcpy(copy, head, len + 1);
+    return copy;
+}
+
+static const answer *post(sample *s, const char *path, const char *headers, const char *body)
+{
+    http_answer received;
+    http_request(s->client, "POST", path, s->token, body, headers, &received);
+    answer *made = new_answer(s, received.status, received.body, received.body_len);
+    made->head = copy_head(s, received.head);
+    http_answer_done(&received);
+    return made;
+}
+
+const answer *sample_post(sample *s, const char *path, const char *headers, const char *body, ...)
+{
+    va_list args;
+    va_start(args, body);
+    const char *text = format_list(s, body, args);
+    va_end(args);
+    return post(s, path, headers, text);
+}
+
+const answer *sample_write(sample *s, const char *type, const char *payload, ...)
+{
+    va_list args;
+    va_start(args, payload);
+    const char *text = format_list(s, payload, args);
+    va_end(args);
+    return post(
+        s, "/api/write", NULL, sample_format(s, "{\"type\":\"%s\",\"payload\":%s}", type, text));
+}
+
+const answer *sample_query(sample *s, const char *type, const char *payload, ...)
+{
+    va_list args;
+    va_start(args, payload);
+    const char *text = format_list(s, payload, args);
+    va_end(args);
+    return post(
+        s, "/api/query", NULL, sample_format(s, "{\"type\":\"%s\",\"payload\":%s}", type, text));
+}
+
+/* ---- in process
+ * ----------------------------------------------------------------------------------- */
+
+static void drop_line(void *context, int level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+}
+
+ku_app *sample_app(sample *s, const ku_feature *const *features, bool read_only)
+{
+    static const ku_feature *const usual[] = {&showcase_feature, &probe_feature, NULL};
+    const ku_app_options options = {
+        .size = sizeof options,
+        .url = sample_format(s, "sqlite:%s/kumiko.db", s->dir),
+        .features = features != NULL ? features : usual,
+        .read_only = read_only,
+        .log = drop_line,
+    };
+    static ku_error error;
+    ku_app *app = NULL;
+    if (ku_app_open(&options, &app, &error) != KU_OK) {
+        print_error("%s\n", error.message);
+        fail();
+    }
+    return app;
+}
+
+static ku_user administrator(void)
+{
+    static const ku_str roles[] = {KU_STR_INIT("Admin")};
+    ku_user user = {.id = KU_STR(TEST_USER), .roles = roles, .n_roles = KU_COUNT(roles)};
+    (void)ku_id_parse(KU_STR(TEST_TENANT), &user.tenant);
+    return user;
+}
+
+const answer *sample_call(sample *s, ku_app *app, const char *type, const char *payload, ...)
+{
+    va_list args;
+    va_start(args, payload);
+    const char *text = format_list(s, payload, args);
+    va_end(args);
+    const ku_request request = {
+        .size = sizeof request,
+        .type = ku_str_from(type),
+        .payload = ku_str_from(text),
+        .user = administrator(),
+    };
+    ku_response response;
+    (void)(strstr(type, ":query:") != NULL ? ku_query : ku_write)(app, &request, &response);
+    const answer *made = new_answer(s, response.http_status, response.body.ptr, response.body.len);
+    ku_response_free(&response);
+    return made;
+}
+
+void sample_store_old_event(sample *s, const ku_entity *entity, const char *stream,
+    const char *name, int version, const char *payload)
+{
+    ku_id id;
+    assert_true(ku_id_parse(ku_str_from(stream), &id));
+    assert_false(s->running);
+    ku_app *app = sample_app(s, NULL, false);
+    const ku_user user = administrator();
+    assert_int_equal(
+        app_raw_append(app, &user, entity, id, name, version, ku_str_from(payload)), KU_OK);
+    ku_app_close(app);
+}
+
+const char *sample_sql(sample *s, const char *sql)
+{
+    const char *path = sample_format(s, "%s/kumiko.db", s->dir);
+    sqlite3 *file = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open_v2(path, &file, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(file, sql, -1, &statement, NULL) != SQLITE_OK) {
+        print_error("%s: %s\n", sql, sqlite3_errmsg(file));
+        fail();
+    }
+    const char *found = "(missing)";
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        found = text != NULL ? sample_format(s, "%s", text) : "(null)";
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(file);
+    return found;
+}
+
+/* ---- answers
+ * -------------------------------------------------------------------------------------- */
+
+static const char missing[] = "(missing)";
+
+static ku_json *find(const answer *a, const char *path)
+{
+    ku_json *node = a->body;
+    while (node != NULL && *path != '\0') {
+        size_t len = strcspn(path, ".");
+        if (node->kind == KU_JSON_ARRAY)
+            node = ku_json_at(node, strtoul(path, NULL, 10));
+        else
+            node = json_member(node, (ku_str){path, len});
+        path += len;
+        path += *path == '.';
+    }
+    return node;
+}
+
+static const char *text_of(const answer *a, const ku_json *node)
+{
+    if (node == NULL)
+        return missing;
+    if (node->kind == KU_JSON_TEXT)
+        return arena_copy(a->arena, node->text).ptr;
+    buffer text = {.arena = a->arena};
+    json_put(&text, node);
+    return buffer_str(&text).ptr;
+}
+
+const char *at(const answer *a, const char *path)
+{
+    return text_of(a, find(a, path));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const ku_json *const *left = a;
+    const ku_json *const *right = b;
+    size_t len = (*left)->key.len < (*right)->key.len ? (*left)->key.len : (*right)->key.len;
+    int order = memcmp((*left)->key.ptr, (*right)->key.ptr, len);
+    return order != 0 ? order : (*left)->key.len < (*right)->key.len ? -1 : 1;
+}
+
+const char *keys(const answer *a, const char *path)
+{
+    const ku_json *object = find(a, path);
+    if (object == NULL || object->kind != KU_JSON_OBJECT)
+        return missing;
+    size_t n = object->count;
+    const ku_json **members = arena_alloc(a->arena, (n + 1) * sizeof *members);
+    size_t i = 0;
+    for (const ku_json *member = object->first; member != NULL; member = member->next)
+        members[i++] = member;
+    qsort(members, n, sizeof *members, compare_names);
+    buffer text = {.arena = a->arena};
+    for (i = 0; i < n; i++)
+        buffer_format(&text, "%s%" KU_PRI, i > 0 ? "," : "", KU_FMT(members[i]->key));
+    return buffer_str(&text).ptr;
+}
+
+int count(const answer *a, const char *path)
+{
+    const ku_json *node = find(a, path);
+    return node != NULL ? (int)ku_json_count(node) : -1;
+}
+
+const char *item_where(const answer *a, const char *array, const char *member, const char *value)
+{
+    const ku_json *list = find(a, array);
+    if (list == NULL || list->kind != KU_JSON_ARRAY)
+        return missing;
+    size_t i = 0;
+    for (const ku_json *item = list->first; item != NULL; item = item->next, i++) {
+        if (strcmp(text_of(a, ku_json_get(item, member)), value) == 0)
+            return arena_format(a->arena, "%s.%zu", array, i).ptr;
+    }
+    return missing;
+}
+
+const char *member_of(
+    const answer *a, const char *array, const char *member, const char *value, const char *wanted)
+{
+    const char *item = item_where(a, array, member, value);
+    return item == missing ? missing : at(a, arena_format(a->arena, "%s.%s", item, wanted).ptr);
+}
+
+const char *header(const answer *a, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *line = a->head; *line != '\0'; line += strlen(line) + 1) {
+        if (strncasecmp(line, name, len) == 0 && line[len] == ':')
+            return line + len + 1 + strspn(line + len + 1, " ");
+    }
+    return missing;
+}
+
+void check_status(const answer *a, int expected, const char *file, int line)
+{
+    if (a->status != expected) {
+        print_error("status %d, not %d; the answer: %s\n", a->status, expected, a->text);
+        _fail(file, line);
+    }
+}
+
+void check_text(const answer *a, const char *path, const char *actual, const char *expected,
+    const char *file, int line)
+{
+    if (strcmp(actual, expected) != 0) {
+        print_error("%s: %s, not %s; the answer: %s\n", path, actual, expected, a->text);
+        _fail(file, line);
+    }
+}
+
+/* ---- groups
+ * --------------------------------------------------------------------------------------- */
+
+int open_showcase(void **state)
+{
+    *state = sample_open("showcase");
+    return 0;
+}
+
+int open_recipes(void **state)
+{
+    *state = sample_open("recipes");
+    return 0;
+}
+
+int open_folder(void **state)
+{
+    *state = new_sample(NULL);
+    return 0;
+}
+
+int close_sample(void **state)
+{
+    sample_close(*state);
+    return 0;
+}
