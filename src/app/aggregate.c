@@ -1,0 +1,292 @@
+/*
+ * Live aggregation: a stream folded into its entity's state (behaviour §4.4, §4.6).
+ *
+ * The latest snapshot that fits is the start, the events behind it are folded on top.  When that
+ * were
+ * `.snapshot_every` or more, the state is handed to the writer as the next snapshot: later, by
+ * itself, and never with an event that is not committed.
+ */
+#include "app/rows.h"
+#include "app/state.h"
+#include "app/writer.h"
+#include "base/limits.h"
+#include "store/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A state on its way to the writer; it outlives the scope that folded it. */
+typedef struct snapshot_job {
+    writer_job job; /* first */
+    arena arena;
+    ku_id tenant, stream;
+    const ku_entity *entity;
+    snapshot snapshot;
+} snapshot_job;
+
+static ku_status snapshot_execute(writer_job *job, ku_scope *scope)
+{
+    snapshot_job *s = (snapshot_job *)job;
+    pending_snapshot *pending = arena_alloc(&scope->arena, sizeof(*pending));
+
+    *pending = (pending_snapshot){
+        .tenant = s->tenant,
+        .stream = s->stream,
+        .entity = s->entity,
+        .version = s->snapshot.version,
+        .state = s->snapshot.state,
+        .next = scope->work->rows->snapshots,
+    };
+    scope->work->rows->snapshots = pending;
+    return KU_OK;
+}
+
+static void snapshot_finish(writer_job *job, ku_scope *scope, ku_status committed)
+{
+    snapshot_job *s = (snapshot_job *)job;
+
+    (void)scope;
+    (void)committed; /* the next load that finds the delta long tries again */
+    arena_done(&s->arena);
+    free(s);
+}
+
+static ku_str encode_state(arena *a, const ku_entity *entity, const void *state)
+{
+    buffer b = {.arena = a};
+
+    shape_encode(&b, &entity->state, state, false);
+    return buffer_str(&b);
+}
+
+static void refresh_snapshot(
+    ku_scope *scope, const ku_entity *entity, ku_id stream, int64_t version, const void *state)
+{
+    if (scope->app->writer == NULL)
+        return;
+    snapshot_job *s = mem_zero(1, sizeof(*s));
+    s->job = (writer_job){.execute = snapshot_execute, .finish = snapshot_finish};
+    s->tenant = scope->tenant;
+    s->stream = stream;
+    s->entity = entity;
+    s->snapshot = (snapshot){.version = version,
+        .state_version = entity->state_version,
+        .state = encode_state(&s->arena, entity, state)};
+    if (!writer_submit(scope->app->writer, &s->job, false))
+        snapshot_finish(&s->job, NULL, KU_UNAVAILABLE);
+}
+
+/* ---- folding
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct fold {
+    const ku_entity *entity;
+    void *state;
+    int64_t version;
+    int64_t folded;
+    bool pending; /* an event without a position was folded: it may yet be rolled back */
+} fold;
+
+static ku_status fold_event(ku_scope *scope, const ku_event *event, void *context)
+{
+    fold *f = context;
+
+    if (event->type == NULL)
+        return scope_fail(scope, KU_INTERNAL,
+            "stream %" KU_PRI " holds event %" KU_PRI ", which this program does not know",
+            KU_FMT(ku_id_text(scope, event->stream)), KU_FMT(event->name));
+    f->entity->evolve(f->state, event);
+    f->version = event->version;
+    f->folded++;
+    f->pending = f->pending || event->position == 0;
+    return KU_OK;
+}
+
+static ku_status start_from_snapshot(
+    ku_scope *scope, const ku_entity *entity, ku_id stream, const log_range *range, fold *f)
+{
+    snapshot found = {0};
+    ku_json *json = NULL;
+    json_error error;
+    ku_status status = log_snapshot_find(scope, entity, stream, range->to_version, &found);
+
+    if (status != KU_OK || found.version == 0 || found.state_version != entity->state_version)
+        return status;
+    if (!json_parse(&scope->arena, found.state, LIMIT_JSON_DEPTH, &json, &error))
+        return scope_fail(
+            scope, KU_INTERNAL, "snapshot of %s is not JSON: %s", entity->name, error.what);
+    uint64_t given = 0;
+    status = shape_decode_partial(scope, &entity->state, json, KU_STR(""), f->state, &given);
+    if (status != KU_OK) {
+        /* The struct changed without its version: the events know better. */
+        ku_clear_error(scope);
+        memset(f->state, 0, entity->state.size);
+        return KU_OK;
+    }
+    f->version = found.version;
+    return KU_OK;
+}
+
+/* Is there a stream to load?  KU_NOT_FOUND without an error if not. */
+static ku_status find_stream(ku_scope *scope, const ku_entity *entity, ku_id stream,
+    const ku_load_options *options, stream_state *ret_state)
+{
+    ku_status status = log_stream(scope, stream, ret_state);
+
+    if (status != KU_OK)
+        return status;
+    bool visible = ret_state->version > 0 && ku_str_is(ret_state->type, entity->name) &&
+                   (!ret_state->archived || options->include_archived);
+    return visible ? KU_OK : KU_NOT_FOUND;
+}
+
+static log_range range_of(const ku_load_options *options)
+{
+    return (log_range){
+        .to_version = options->at_version.set ? options->at_version.value : 0,
+        .as_of = options->as_of,
+    };
+}
+
+/* Nothing to fold: the stream is missing, or it begins after the point in time. */
+static ku_status load_missing(
+    ku_scope *scope, const ku_entity *entity, ku_id stream, const ku_load_options *options)
+{
+    log_remember_version(scope, stream, 0);
+    if (options->missing_ok)
+        return KU_OK;
+    return ku_not_found(scope, entity->name, ku_id_text(scope, stream));
+}
+
+static void tell(const ku_load_options *options, int64_t version, bool snapshot_hit)
+{
+    if (options->ret_version != NULL)
+        *options->ret_version = version;
+    if (options->ret_snapshot_hit != NULL)
+        *options->ret_snapshot_hit = snapshot_hit;
+}
+
+/* Only the whole stream is a version to append against. */
+static bool is_whole(const ku_load_options *options)
+{
+    return !options->as_of.set && !options->at_version.set;
+}
+
+ku_status ku_load_aggregate(ku_scope *scope, const ku_entity *entity, ku_id stream,
+    const ku_load_options *options, void *ret_state)
+{
+    static const ku_load_options defaults = {.missing_ok = false};
+    const ku_load_options *o = options != NULL ? options : &defaults;
+    stream_state known;
+    fold f = {.entity = entity};
+
+    if (entity->evolve == NULL)
+        return scope_fail(scope, KU_INTERNAL, "entity %s has no .evolve", entity->name);
+    f.state = arena_alloc(&scope->arena, entity->state.size);
+    tell(o, 0, false);
+    ku_status status = find_stream(scope, entity, stream, o, &known);
+    if (status == KU_NOT_FOUND) {
+        memset(ret_state, 0, entity->state.size);
+        return load_missing(scope, entity, stream, o);
+    }
+    log_range range = range_of(o);
+    if (status == KU_OK && !o->without_snapshot && !o->as_of.set)
+        status = start_from_snapshot(scope, entity, stream, &range, &f);
+    int64_t snapshot_version = range.after_version = f.version;
+    if (status == KU_OK)
+        status = log_each_of_stream(
+            scope, scope->app->registry.catalog, stream, &range, true, fold_event, &f);
+    if (status != KU_OK)
+        return status;
+    memcpy(ret_state, f.state, entity->state.size);
+    if (f.version == 0)
+        return load_missing(scope, entity, stream, o);
+    tell(o, f.version, snapshot_version > 0);
+    if (is_whole(o)) {
+        log_remember_version(scope, stream, f.version);
+        if (entity->snapshot_every > 0 && f.folded >= entity->snapshot_every && !f.pending &&
+            !o->without_snapshot)
+            refresh_snapshot(scope, entity, stream, f.version, ret_state);
+    }
+    return KU_OK;
+}
+
+/* ---- the events themselves
+ * ----------------------------------------------------------------------------------------- */
+
+typedef struct collected {
+    ku_event *events;
+    size_t count, capacity;
+} collected;
+
+static ku_status collect_event(ku_scope *scope, const ku_event *event, void *context)
+{
+    collected *c = context;
+
+    if (c->count == c->capacity) {
+        size_t capacity = c->capacity == 0 ? 16 : c->capacity * 2;
+        ku_event *events = arena_alloc(&scope->arena, capacity * sizeof(*events));
+        if (c->count > 0)
+            memcpy(events, c->events, c->count * sizeof(*events));
+        c->events = events;
+        c->capacity = capacity;
+    }
+    c->events[c->count++] = *event;
+    return KU_OK;
+}
+
+ku_status ku_load_events(ku_scope *scope, const ku_entity *entity, ku_id stream,
+    const ku_load_options *options, const ku_event **ret_events, size_t *ret_count)
+{
+    static const ku_load_options defaults = {.missing_ok = false};
+    const ku_load_options *o = options != NULL ? options : &defaults;
+    stream_state known;
+    collected c = {0};
+    log_range range = range_of(o);
+
+    tell(o, 0, false);
+    ku_status status = find_stream(scope, entity, stream, o, &known);
+    if (status == KU_OK)
+        status = log_each_of_stream(
+            scope, scope->app->registry.catalog, stream, &range, true, collect_event, &c);
+    else if (status == KU_NOT_FOUND)
+        status = load_missing(scope, entity, stream, o);
+    if (status != KU_OK)
+        return status;
+    if (c.count > 0) {
+        tell(o, c.events[c.count - 1].version, false);
+        if (is_whole(o))
+            log_remember_version(scope, stream, c.events[c.count - 1].version);
+    }
+    *ret_events = c.events;
+    *ret_count = c.count;
+    return KU_OK;
+}
+
+ku_status ku_snapshot_aggregate(
+    ku_scope *scope, const ku_entity *entity, ku_id stream, int64_t *ret_version)
+{
+    int64_t version = 0;
+    const ku_load_options options = {.without_snapshot = true, .ret_version = &version};
+
+    if (scope->work == NULL)
+        return scope_fail(scope, KU_INTERNAL, "a snapshot belongs into a write, not a query");
+    void *state = arena_alloc(&scope->arena, entity->state.size);
+    ku_status status = ku_load_aggregate(scope, entity, stream, &options, state);
+    if (status != KU_OK)
+        return status;
+    pending_snapshot *pending = arena_alloc(&scope->arena, sizeof(*pending));
+    *pending = (pending_snapshot){
+        .tenant = scope->tenant,
+        .stream = stream,
+        .entity = entity,
+        .version = version,
+        .state = encode_state(&scope->arena, entity, state),
+        .next = scope->work->rows->snapshots,
+    };
+    scope->work->rows->snapshots = pending;
+    if (ret_version != NULL)
+        *ret_version = version;
+    return KU_OK;
+}

@@ -1,0 +1,144 @@
+/*
+ * The standard handlers of an entity: their input, and the verb or query behind it.
+ */
+#include "app/command.h"
+#include "app/entity.h"
+#include "store/log.h"
+
+typedef struct id_input {
+    ku_id id;
+} id_input;
+static const ku_field id_input_fields[] = {KU_FIELD(id_input, id)};
+static const ku_shape id_input_shape = KU_SHAPE(id_input);
+
+typedef struct update_input {
+    ku_id id;
+    ku_optional_int64 version;
+} update_input;
+static const ku_field update_input_fields[] = {
+    KU_FIELD(update_input, id),
+    KU_FIELD(update_input, version),
+};
+static const ku_shape update_input_shape = KU_SHAPE(update_input);
+
+/* Which fields of the row are members of the object. */
+static uint64_t given_in_json(const ku_shape *shape, const ku_json *object)
+{
+    uint64_t given = 0;
+
+    for (size_t i = 0; i < shape->n_fields; i++) {
+        if (json_member(object, field_wire_name(&shape->fields[i])) != NULL)
+            given |= UINT64_C(1) << i;
+    }
+    return given;
+}
+
+/* Adds the initial values of what the client left out. */
+static ku_status add_initials(ku_scope *scope, const ku_shape *shape, ku_json *object)
+{
+    for (size_t i = 0; i < shape->n_fields; i++) {
+        const ku_field *field = &shape->fields[i];
+        ku_json *value = NULL;
+        if (field->initial == NULL || json_member(object, field_wire_name(field)) != NULL)
+            continue;
+        ku_status status = ku_json_parse(scope, ku_str_from(field->initial), &value);
+        if (status != KU_OK)
+            return status;
+        json_append(object, field_wire_name(field), value);
+    }
+    return KU_OK;
+}
+
+static ku_status run_create(
+    ku_scope *scope, const entity_entry *entity, const ku_json *payload, ku_reply *reply)
+{
+    const ku_shape *shape = &entity->entity->row;
+    void *own = arena_alloc(&scope->arena, shape->size);
+    id_input input = {{{0}}};
+    ku_status status = KU_OK;
+
+    if (ku_json_kind_of(payload) == KU_JSON_OBJECT) {
+        status = add_initials(scope, shape, (ku_json *)payload);
+        if (status == KU_OK && ku_json_get(payload, "id") != NULL)
+            status = shape_decode(scope, &id_input_shape, payload, KU_STR(""), &input);
+    }
+    ku_status row = shape_decode(scope, shape, payload, KU_STR(""), own);
+    if (status == KU_OK)
+        status = row;
+    if (status != KU_OK)
+        return status;
+    return entity_create(scope, entity, input.id, own, given_in_json(shape, payload), reply, NULL);
+}
+
+static ku_status run_update(
+    ku_scope *scope, const entity_entry *entity, const ku_json *payload, ku_reply *reply)
+{
+    const ku_shape *shape = &entity->entity->row;
+    void *own = arena_alloc(&scope->arena, shape->size);
+    update_input input = {{{0}}, {0}};
+    uint64_t given = 0;
+    const ku_json *changes = ku_json_get(payload, "changes");
+
+    ku_status status = shape_decode(scope, &update_input_shape, payload, KU_STR(""), &input);
+    ku_status parts =
+        changes == NULL || ku_json_kind_of(changes) != KU_JSON_OBJECT
+            ? scope_issue(
+                  scope, KU_STR("changes"), "invalid_type", KU_STR("{\"expected\":\"object\"}"))
+            : shape_decode_partial(scope, shape, changes, KU_STR("changes."), own, &given);
+    if (status == KU_OK)
+        status = parts;
+    if (status != KU_OK)
+        return status;
+    /* Without a version the client decided on nothing: it conflicts with any row (behaviour §5). */
+    const ku_optional_int64 expected = {true, input.version.value};
+    return entity_update(scope, entity, input.id, expected, own, given, reply);
+}
+
+static ku_status run_detail(ku_scope *scope, const entity_entry *entity, ku_id id, ku_reply *reply)
+{
+    void *row = NULL;
+    stream_state stream;
+    ku_status status = entity_find(scope, entity, id, false, &row);
+
+    *reply = (ku_reply){.kind = REPLY_DETAIL, .entity = entity};
+    if (status == KU_NOT_FOUND) {
+        ku_clear_error(scope);
+        return KU_OK;
+    }
+    if (status == KU_OK)
+        status = log_stream(scope, id, &stream);
+    if (status != KU_OK)
+        return status;
+    /* Domain events move the stream past the row; an edit is made against the stream. */
+    row_base(row)->version = stream.version;
+    reply->value = row;
+    return KU_OK;
+}
+
+ku_status entity_run_verb(ku_scope *scope, const entity_entry *entity, ku_verb verb,
+    const ku_json *payload, ku_reply *reply)
+{
+    id_input input = {{{0}}};
+
+    switch (verb) {
+    case KU_VERB_CREATE:
+        return run_create(scope, entity, payload, reply);
+    case KU_VERB_UPDATE:
+        return run_update(scope, entity, payload, reply);
+    case KU_VERB_LIST:
+        return entity_list(scope, entity, payload, reply);
+    case KU_VERB_DELETE:
+    case KU_VERB_RESTORE:
+    case KU_VERB_DETAIL:
+    case KU_VERB_NONE:
+        break;
+    }
+    ku_status status = shape_decode(scope, &id_input_shape, payload, KU_STR(""), &input);
+    if (status != KU_OK)
+        return status;
+    if (verb == KU_VERB_DELETE)
+        return entity_delete(scope, entity, input.id, reply);
+    if (verb == KU_VERB_RESTORE)
+        return entity_restore(scope, entity, input.id, reply);
+    return run_detail(scope, entity, input.id, reply);
+}
