@@ -87,6 +87,13 @@ void describe_schema(buffer *b, const ku_shape *shape)
         shape_json_schema(b, shape);
 }
 
+ku_str describe_wire_name(const ku_shape *shape, const char *column)
+{
+    const int field = shape_find_column(shape, ku_str_from(column));
+
+    return field >= 0 ? field_wire_name(&shape->fields[field]) : ku_str_from(column);
+}
+
 void describe_names(buffer *b, const char *const *names)
 {
     buffer_add_char(b, '[');

@@ -24,6 +24,8 @@ const char *describe_verb(ku_verb verb);
 void describe_schema(buffer *b, const ku_shape *shape);
 /* The JSON Schema of what a handler takes, standard handlers included. */
 void describe_input_schema(buffer *b, const handler_entry *handler);
+/* The wire name of a column; the name itself if the shape has no such column. */
+ku_str describe_wire_name(const ku_shape *shape, const char *column);
 /* `[…]`; names NULL-terminated, NULL: empty. */
 void describe_names(buffer *b, const char *const *names);
 /* A member with a text, left out if `text` is NULL. */

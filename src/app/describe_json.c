@@ -36,21 +36,28 @@ static void put_name(buffer *b, const char *key, ku_str name)
 /* ---- entities
  * -------------------------------------------------------------------------------------- */
 
-static void put_unique(buffer *b, const ku_unique *unique)
+static void put_unique(buffer *b, const ku_entity *entity)
 {
     bool first = true;
 
     json_put_key(b, "unique");
     buffer_add_char(b, '[');
-    for (; unique != NULL && unique->columns != NULL; unique++) {
+    for (const ku_unique *u = entity->unique; u != NULL && u->columns != NULL; u++) {
         put_separator(b, &first);
-        describe_names(b, unique->columns);
+        buffer_add_char(b, '[');
+        for (size_t i = 0; u->columns[i] != NULL; i++) {
+            if (i > 0)
+                buffer_add_char(b, ',');
+            json_put_text(b, describe_wire_name(&entity->row, u->columns[i]));
+        }
+        buffer_add_char(b, ']');
     }
     buffer_add_char(b, ']');
 }
 
-static void put_transitions(buffer *b, const ku_transitions *transitions)
+static void put_transitions(buffer *b, const ku_entity *entity)
 {
+    const ku_transitions *transitions = entity->transitions;
     bool first = true;
 
     json_put_key(b, "transitions");
@@ -58,7 +65,7 @@ static void put_transitions(buffer *b, const ku_transitions *transitions)
     for (; transitions != NULL && transitions->field != NULL; transitions++) {
         put_separator(b, &first);
         buffer_add_char(b, '{');
-        describe_member(b, "field", transitions->field);
+        put_name(b, "field", describe_wire_name(&entity->row, transitions->field));
         json_put_key(b, "allowed");
         buffer_add_char(b, '{');
         for (const ku_transition *t = transitions->allowed; t != NULL && t->from != NULL; t++) {
@@ -82,8 +89,8 @@ static void put_entity(buffer *b, const entity_entry *entry)
         put_flag(b, "softDelete", entity->soft_delete);
         json_put_key(b, "row");
         describe_schema(b, &entity->row);
-        put_unique(b, entity->unique);
-        put_transitions(b, entity->transitions);
+        put_unique(b, entity);
+        put_transitions(b, entity);
     }
     if (entity->evolve != NULL) {
         json_put_key(b, "state");

@@ -123,13 +123,16 @@ static void put_fields(buffer *b, const ku_shape *shape, int indent)
 static void put_rules(buffer *b, const ku_entity *entity)
 {
     for (const ku_unique *u = entity->unique; u != NULL && u->columns != NULL; u++) {
-        buffer_add_text(b, "      unique: ");
-        put_list(b, u->columns, ", ");
+        buffer_add_text(b, "      unique:");
+        for (size_t i = 0; u->columns[i] != NULL; i++)
+            buffer_format(b, "%s %" KU_PRI, i == 0 ? "" : ",",
+                KU_FMT(describe_wire_name(&entity->row, u->columns[i])));
         buffer_add_char(b, '\n');
     }
     for (const ku_transitions *t = entity->transitions; t != NULL && t->field != NULL; t++) {
         for (const ku_transition *from = t->allowed; from != NULL && from->from != NULL; from++) {
-            buffer_format(b, "      %s: %s → ", t->field, from->from);
+            buffer_format(b, "      %" KU_PRI ": %s → ",
+                KU_FMT(describe_wire_name(&entity->row, t->field)), from->from);
             if (from->to != NULL && from->to[0] != NULL)
                 put_list(b, from->to, ", ");
             else

@@ -502,8 +502,7 @@ ku_status ku_entity_create(ku_scope *scope, const ku_entity *entity, ku_id id, c
 static ku_status check_columns(ku_scope *scope, const ku_entity *entity, const char *const *columns,
     const void *row, uint64_t *ret_given)
 {
-    ku_field *fields = arena_alloc(&scope->arena, entity->row.n_fields * sizeof(*fields));
-    ku_shape named = {.name = entity->row.name, .size = entity->row.size, .fields = fields};
+    ku_status status = KU_OK;
     uint64_t given = 0;
 
     for (size_t i = 0; columns[i] != NULL; i++) {
@@ -511,12 +510,16 @@ static ku_status check_columns(ku_scope *scope, const ku_entity *entity, const c
         if (field < 0)
             return scope_fail(
                 scope, KU_INTERNAL, "entity %s has no field %s", entity->name, columns[i]);
-        if ((given & (UINT64_C(1) << field)) == 0)
-            fields[named.n_fields++] = entity->row.fields[field];
+        const ku_shape one = {.name = entity->row.name,
+            .size = entity->row.size,
+            .fields = &entity->row.fields[field],
+            .n_fields = 1};
+        ku_status checked = shape_check(scope, &one, row, KU_STR(""));
+        status = status == KU_OK ? checked : status;
         given |= UINT64_C(1) << field;
     }
     *ret_given = given;
-    return shape_check(scope, &named, row, KU_STR(""));
+    return status;
 }
 
 ku_status ku_entity_update(ku_scope *scope, const ku_entity *entity, ku_id id,

@@ -47,16 +47,9 @@ static void add_name(composer *c, const ku_field *field)
 static ku_status value_for(
     composer *c, const ku_field *field, const ku_json *json, ku_str path, db_value *ret_value)
 {
-    /* The shape of one field at offset 0, checked for its kind but not for its bounds. */
-    ku_field plain = *field;
-    plain.offset = 0;
-    plain.value = (ku_bounds){.set = false};
-    plain.length = (ku_bounds){.set = false};
-    plain.one_of = NULL;
-    ku_field *kept = arena_alloc(&c->scope->arena, sizeof(*kept));
-    *kept = plain;
-    const ku_shape one = {.name = field->name, .size = field->size, .fields = kept, .n_fields = 1};
-    void *row = arena_alloc(&c->scope->arena, field->size);
+    /* Decoded as the one member of an object, by the field's own rules. */
+    const ku_shape one = {.name = field->name, .size = 0, .fields = field, .n_fields = 1};
+    void *row = arena_alloc(&c->scope->arena, c->t->row.size);
     ku_json *object = json_new(&c->scope->arena, KU_JSON_OBJECT);
     ku_json *copy = arena_alloc(&c->scope->arena, sizeof(*copy));
 
@@ -67,7 +60,7 @@ static ku_status value_for(
     ku_str prefix = arena_format(&c->scope->arena, "%" KU_PRI ".", KU_FMT(path));
     ku_status status = shape_decode_partial(c->scope, &one, object, prefix, row, &given);
     if (status == KU_OK)
-        *ret_value = row_bind(&c->scope->arena, kept, row);
+        *ret_value = row_bind(&c->scope->arena, field, row);
     return status;
 }
 
@@ -269,7 +262,7 @@ static ku_status add_key_behind(composer *c, const ku_json *const *keys)
         buffer_add_text(&c->where, i > 0 ? ", " : "");
         add_name(c, &t->row.fields[t->key[i]]);
     }
-    buffer_add_text(&c->where, ") > (");
+    buffer_add_text(&c->where, c->q->sort < 0 && c->q->descending ? ") < (" : ") > (");
     for (size_t i = 0; i < t->n_key; i++) {
         db_value value = db_null();
         buffer_add_text(&c->where, i > 0 ? ", " : "");

@@ -313,25 +313,6 @@ ku_status row_table_ensure(const row_table *t, db *d, ku_error *ret_error)
 /* ---- values
  * -------------------------------------------------------------------------------------------- */
 
-/* Where a field's value is: inside the optional if it is one. */
-static const void *value_of(const ku_field *field, const void *row)
-{
-    const char *at = (const char *)row + field->offset;
-
-    if (!field->optional)
-        return at;
-    switch ((ku_kind)field->kind) {
-    case KU_KIND_BOOL:
-        return at + offsetof(ku_optional_bool, value);
-    case KU_KIND_ID:
-        return at + offsetof(ku_optional_id, value);
-    case KU_KIND_ENUM:
-        return at + offsetof(ku_optional_enum, value);
-    default:
-        return at + offsetof(ku_optional_int64, value); /* all others are aligned to 8 */
-    }
-}
-
 static void mark_set(const ku_field *field, void *row)
 {
     if (field->optional)
@@ -340,7 +321,7 @@ static void mark_set(const ku_field *field, void *row)
 
 db_value row_bind(arena *a, const ku_field *field, const void *row)
 {
-    const void *value = value_of(field, row);
+    const void *value = field_value(field, row);
 
     if (!field_is_set(field, row))
         return db_null();
@@ -408,7 +389,7 @@ static ku_status read_enum(ku_scope *scope, const ku_field *field, ku_str text, 
 ku_status row_read_field(
     ku_scope *scope, const db_rows *rows, int column, const ku_field *field, void *row)
 {
-    void *value = (char *)row + ((const char *)value_of(field, row) - (const char *)row);
+    void *value = (char *)row + ((const char *)field_value(field, row) - (const char *)row);
 
     if (db_is_null(rows, column))
         return KU_OK;
