@@ -62,6 +62,8 @@ enum { CLI_CHILDREN_MAX = 3 };
 /* For a parser's ARGP_KEY_INIT: gives the children their input. */
 void cli_give_children(struct argp_state *state, cli_options *options);
 
+/* Leaves out what argp would add to every help list. */
+char *cli_help_filter(int key, const char *text, void *input);
 /* Parses; a usage error ends the process with CLI_EXIT_USAGE, --help with 0. */
 void cli_parse(const cli *program, const struct argp *argp, int argc, char **argv, void *input);
 

@@ -70,7 +70,7 @@ int cmd_check(const cli *program, int argc, char **argv)
         {&cli_argp_json,              0, NULL, 0},
         {0                 }
     };
-    static const struct argp argp = {NULL, parse, NULL, about, children, NULL, NULL};
+    static const struct argp argp = {NULL, parse, NULL, about, children, cli_help_filter, NULL};
     cli_options options = {0};
     cli_reader reader;
     check_report report = {0};

@@ -51,7 +51,7 @@ int cmd_describe(const cli *program, int argc, char **argv)
         {&cli_argp_json,              0, NULL, 0},
         {0                 }
     };
-    static const struct argp argp = {options, parse, NULL, about, children, NULL, NULL};
+    static const struct argp argp = {options, parse, NULL, about, children, cli_help_filter, NULL};
     describe_options describe = {0};
     const ku_feature *const *features;
     ku_error error = {0};

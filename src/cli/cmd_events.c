@@ -428,7 +428,7 @@ int cmd_events(const cli *program, int argc, char **argv)
         {&cli_argp_json,                  0, NULL, 0},
         {0   }
     };
-    static const struct argp argp = {options, parse, usage, about, children, NULL, NULL};
+    static const struct argp argp = {options, parse, usage, about, children, cli_help_filter, NULL};
     events_options events = {0};
     cli_reader reader;
     int code = 0;

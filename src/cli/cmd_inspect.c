@@ -367,7 +367,8 @@ int cmd_inspect(const cli *program, int argc, char **argv)
         {&cli_argp_json,                  0, NULL, 0},
         {0   }
     };
-    static const struct argp argp = {options, parse, "ENTITY ID", about, children, NULL, NULL};
+    static const struct argp argp = {
+        options, parse, "ENTITY ID", about, children, cli_help_filter, NULL};
     inspect_options inspect = {0};
     cli_reader reader;
     int code = 0;

@@ -147,7 +147,7 @@ int cmd_projections(const cli *program, int argc, char **argv)
         {&cli_argp_json,                  0, NULL, 0},
         {0   }
     };
-    static const struct argp argp = {options, parse, NULL, about, children, NULL, NULL};
+    static const struct argp argp = {options, parse, NULL, about, children, cli_help_filter, NULL};
     projections_options projections = {0};
     cli_reader reader;
     int code = 0;

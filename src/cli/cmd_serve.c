@@ -55,15 +55,15 @@ static const char about[] =
     "Serve the features over HTTP until SIGTERM or SIGINT."
     "\v"
     "Environment:\n"
-    "  KUMIKO_DATABASE_URL       as --database\n"
-    "  KUMIKO_LISTEN             as --listen\n"
-    "  JWT_SECRET                the secret of tokens, at least 32 bytes\n"
-    "  JWT_SECRET_V<n>, JWT_SECRET_CURRENT_VERSION\n"
-    "                            several secrets, and the number of the one that signs\n"
-    "  KUMIKO_DISABLED_FEATURES  names, separated by commas, that answer 403\n"
-    "  KUMIKO_DOCS_URL           where docsUrl in errors points (default: this server)\n"
-    "  KUMIKO_ENV, NODE_ENV      production: hide the cause of internal errors\n"
-    "  BUILD_VERSION, BUILD_TIME what GET /version says\n"
+    "  KUMIKO_DATABASE_URL         as --database\n"
+    "  KUMIKO_LISTEN               as --listen\n"
+    "  JWT_SECRET                  the secret of tokens, at least 32 bytes\n"
+    "  JWT_SECRET_V1, JWT_SECRET_V2 …, JWT_SECRET_CURRENT_VERSION\n"
+    "                              several secrets; the number of the signing one\n"
+    "  KUMIKO_DISABLED_FEATURES    names, with commas between, that answer 403\n"
+    "  KUMIKO_DOCS_URL             where docsUrl in errors points\n"
+    "  KUMIKO_ENV, NODE_ENV        production: hide causes of internal errors\n"
+    "  BUILD_VERSION, BUILD_TIME   what GET /version says\n"
     "\n"
     "Prints `listening on http://ADDRESS` when it is ready. TLS is a proxy's job.";
 
@@ -241,7 +241,7 @@ int cmd_serve(const cli *program, int argc, char **argv)
         {&cli_argp_features,              0, NULL, 0},
         {0                 }
     };
-    static const struct argp argp = {options, parse, NULL, about, children, NULL, NULL};
+    static const struct argp argp = {options, parse, NULL, about, children, cli_help_filter, NULL};
     serve_options serve = {0};
     cli_secrets secrets;
     const ku_feature *const *features;

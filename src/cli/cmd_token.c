@@ -134,7 +134,7 @@ int cmd_token(const cli *program, int argc, char **argv)
         {&cli_argp_json, 0, NULL, 0},
         {0         }
     };
-    static const struct argp argp = {options, parse, NULL, about, children, NULL, NULL};
+    static const struct argp argp = {options, parse, NULL, about, children, cli_help_filter, NULL};
     token_options token = {
         .user.id = KU_STR("11111111-0000-4000-8000-000000000001"),
         .lifetime_s = DAY_S,

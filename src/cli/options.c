@@ -67,6 +67,13 @@ void cli_give_children(struct argp_state *state, cli_options *options)
         state->child_inputs[i] = options;
 }
 
+char *cli_help_filter(int key, const char *text, void *input)
+{
+    (void)input;
+    /* argp's own words for "the text as it is". */
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)(uintptr_t)text;
+}
+
 void cli_parse(const cli *program, const struct argp *argp, int argc, char **argv, void *input)
 {
     char name[256];

@@ -1,0 +1,2 @@
+-- Every registered consumer.  -> consumer
+SELECT consumer FROM ku_consumers ORDER BY consumer;
