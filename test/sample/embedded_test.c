@@ -1,0 +1,56 @@
+/*
+ * The library inside a program, without a server: the sample runs, and what it wrote is there when
+ * it runs again.
+ */
+#include "sample/sample.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void run_embedded(sample *s, const char *last_line)
+{
+    static const char *const argv[] = {TEST_BIN_DIR "/embedded", "stock.db", NULL};
+    char *output = NULL;
+    int exit_code = process_run(argv, NULL, s->dir, &output);
+    const char *wanted = sample_format(s,
+        "{\"isSuccess\":true,\"data\":null}\n{\"isSuccess\":true,\"data\":null}\n%s\n", last_line);
+    assert_string_equal(output, wanted);
+    assert_int_equal(exit_code, 0);
+    free(output);
+}
+
+static void the_embedded_sample_remembers(void **state)
+{
+    sample *s = *state;
+    run_embedded(
+        s, "{\"data\":[{\"sku\":\"bolt\",\"quantity\":100},{\"sku\":\"nut\",\"quantity\":40}]}");
+    run_embedded(
+        s, "{\"data\":[{\"sku\":\"bolt\",\"quantity\":200},{\"sku\":\"nut\",\"quantity\":80}]}");
+}
+
+static void the_embedded_sample_says_why_it_cannot(void **state)
+{
+    sample *s = *state;
+    static const char *const argv[] = {TEST_BIN_DIR "/embedded", "no/such/folder/stock.db", NULL};
+    char *output = NULL;
+    int exit_code = process_run(argv, NULL, s->dir, &output);
+    assert_int_not_equal(exit_code, 0);
+    assert_non_null(strstr(output, "no/such/folder/stock.db"));
+    free(output);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FOLDER_TEST(the_embedded_sample_remembers),
+        FOLDER_TEST(the_embedded_sample_says_why_it_cannot),
+    };
+    return cmocka_run_group_tests_name("embedded", tests, NULL, NULL);
+}
