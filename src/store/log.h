@@ -13,6 +13,7 @@
 
 typedef struct log_append {
     const event_def *def;
+    const ku_entity *entity;      /* whose stream it is; NULL: the definition's */
     ku_id stream;
     const void *payload;          /* the type's struct, checked here; or NULL and … */
     ku_str json;                  /* … the payload as JSON that is known to be right, with … */
@@ -30,6 +31,8 @@ typedef struct log_append {
 ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_event **ret_event);
 /* The details of the KU_VERSION_CONFLICT that was just returned. */
 ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, int64_t current);
+/* KU_REFUSED, reason `stream_type_mismatch`, with its details. */
+ku_status log_type_mismatch(ku_scope *scope, const stream_state *state, const char *entity);
 
 /* ---- upcast.c: the one place where stored payloads become current ---------------------------------- */
 
@@ -48,6 +51,9 @@ typedef struct stored_event {
  * that the program does not know comes with type NULL, payload NULL and its JSON as it is.
  */
 ku_status log_lift(ku_scope *scope, const event_catalog *catalog, const stored_event *stored,
+    ku_event *ret_event);
+/* The same with the definition at hand. */
+ku_status log_lift_as(ku_scope *scope, const event_def *def, const stored_event *stored,
     ku_event *ret_event);
 
 /* ---- load.c --------------------------------------------------------------------------------------------- */
@@ -164,6 +170,8 @@ ku_status log_cursor_fail(db *d, ku_str consumer, const cursor *cursor, ku_time 
 /* Registers a consumer; from_now: existing lanes start at their heads.  True in *ret_new if new. */
 ku_status log_consumer_register(
     ku_scope *scope, ku_str consumer, bool from_now, ku_time now, bool *ret_new);
+/* The names of all that were ever registered (consumers.c), sorted; in the scope's memory. */
+ku_status log_consumers(ku_scope *scope, ku_str **ret_names, size_t *ret_count);
 /* Makes halted lanes of a consumer runnable again; empty name: of all. */
 ku_status log_consumer_rearm(db *d, ku_str consumer, ku_time now, int64_t *ret_lanes);
 

@@ -39,6 +39,7 @@ typedef struct stream_state {
 /* An event that is not in the database yet. */
 typedef struct pending_event {
     ku_event event;           /* position 0 until work_number */
+    ku_str payload;           /* as stored: what event.json was lifted from, if it had to be */
     ku_str metadata;          /* as stored: JSON without userId, see store/append.c */
     struct pending_event *next;
 } pending_event;
@@ -62,6 +63,8 @@ void work_merge(work *scope_layer);
 
 /* The stream as this layer sees it; copied up from the parent or read from the database. */
 ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state);
+/* The stream as it is in the database; type empty if there is none. */
+ku_status work_read_stream(ku_scope *scope, ku_id stream, stream_state *ret_state);
 /* The pending events of a stream, oldest first: the batch's, then the scope's.  Calls back for each. */
 ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
     ku_status (*callback)(ku_scope *scope, const pending_event *pending, void *context),
@@ -69,7 +72,10 @@ ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
 
 /* Gives every pending event its position (moves the heads; sorted by tenant and lane). */
 ku_status work_number(work *batch);
-/* Writes streams and events.  Call after work_number. */
+/*
+ * Writes streams and events.  Call after work_number.  KU_VERSION_CONFLICT: somebody else has written
+ * one of the streams since it was read; the scopes have to run again.
+ */
 ku_status work_flush(work *batch);
 
 #endif

@@ -1,0 +1,242 @@
+/*
+ * Reading the log.
+ *
+ * A stream is read in the order of its versions, a lane in the order of its positions, row by row
+ * from one statement, so memory stays bounded however long they are: in a query each event lives in
+ * a mark that is rewound behind it.  Not so in a write, where a callback or a migration may put
+ * things into the scope's memory that the transaction still needs.
+ *
+ * A write sees what it has appended itself, and what earlier scopes of its batch have: after the
+ * rows of the database come the pending events of the stream.
+ */
+#include "store/log.h"
+
+#include "db/sql.h"
+
+#include <string.h>
+
+enum { CANCEL_CHECK_EVERY = 256 }; /* events; asking costs a look at a socket */
+
+typedef ku_status event_callback(ku_scope *scope, const ku_event *event, void *context);
+
+static ku_status read_failed(ku_scope *scope, ku_status status, const char *what)
+{
+    return scope_fail(scope, status, "read %s: %s", what, db_error(scope->db));
+}
+
+static ku_status check_cancelled(ku_scope *scope, int64_t n_events)
+{
+    if (n_events % CANCEL_CHECK_EVERY != 0 || !ku_scope_cancelled(scope))
+        return KU_OK;
+    return scope_fail(scope, KU_CANCELLED, "nobody waits for the answer any more");
+}
+
+/* ---- one stream
+ * ------------------------------------------------------------------------------------------ */
+
+ku_status log_stream(ku_scope *scope, ku_id stream, stream_state *ret_state)
+{
+    stream_state *state;
+
+    if (scope->work == NULL)
+        return work_read_stream(scope, stream, ret_state);
+    ku_status status = work_stream(scope, stream, &state);
+    if (status == KU_OK)
+        *ret_state = *state;
+    return status;
+}
+
+void log_remember_version(ku_scope *scope, ku_id stream, int64_t version)
+{
+    stream_state *state;
+
+    if (scope->work == NULL)
+        return;
+    /* It was loaded, so it is in the layer and nothing is read. */
+    ku_status status = work_stream(scope, stream, &state);
+    if (status == KU_OK)
+        state->loaded_version = version;
+    else
+        ku_clear_error(scope);
+}
+
+typedef struct stream_reading {
+    const event_catalog *catalog;
+    const log_range *range;
+    event_callback *callback;
+    void *context;
+} stream_reading;
+
+static bool is_in_range(const log_range *range, const ku_event *event)
+{
+    return event->version > range->after_version &&
+           (range->to_version == 0 || event->version <= range->to_version) &&
+           (!range->as_of.set || event->at.unix_us <= range->as_of.value.unix_us);
+}
+
+static ku_status hand_over_pending(ku_scope *scope, const pending_event *pending, void *context)
+{
+    const stream_reading *reading = context;
+
+    if (!is_in_range(reading->range, &pending->event))
+        return KU_OK;
+    return reading->callback(scope, &pending->event, reading->context);
+}
+
+static stored_event stream_row(const ku_scope *scope, ku_id stream, const db_rows *rows)
+{
+    return (stored_event){
+        .tenant = scope->tenant,
+        .stream = stream,
+        .version = db_column_int(rows, 0),
+        .lane = (int32_t)db_column_int(rows, 1),
+        .position = db_column_int(rows, 2),
+        .stream_type = db_column_text(rows, 3),
+        .type = db_column_text(rows, 4),
+        .event_version = (int)db_column_int(rows, 5),
+        .at = {db_column_int(rows, 6)},
+        .user = db_column_text(rows, 7),
+        .payload = db_column_text(rows, 8),
+        .metadata = db_column_text(rows, 9),
+    };
+}
+
+static ku_status read_stored(
+    ku_scope *scope, ku_id stream, const stream_reading *reading, bool rewinds)
+{
+    const log_range *range = reading->range;
+    const db_value binds[] = {
+        db_id(scope->tenant),
+        db_id(stream),
+        db_int(range->after_version),
+        db_int(range->to_version == 0 ? INT64_MAX : range->to_version),
+        db_int(range->as_of.set ? range->as_of.value.unix_us : INT64_MAX),
+    };
+    db_rows rows = {0};
+    ku_event event;
+    bool row;
+
+    ku_status status = db_query(scope->db, SQL_EVENTS_OF_STREAM, binds, KU_COUNT(binds), &rows);
+    if (status != KU_OK)
+        return read_failed(scope, status, "events of a stream");
+    for (int64_t n = 1; status == KU_OK; n++) {
+        status = db_next(&rows, &row);
+        if (status != KU_OK)
+            status = read_failed(scope, status, "events of a stream");
+        if (status != KU_OK || !row)
+            break;
+        ku_mark mark = ku_scope_mark(scope);
+        const stored_event stored = stream_row(scope, stream, &rows);
+        status = log_lift(scope, reading->catalog, &stored, &event);
+        if (status == KU_OK)
+            status = reading->callback(scope, &event, reading->context);
+        if (rewinds)
+            ku_scope_rewind(scope, mark);
+        if (status == KU_OK)
+            status = check_cancelled(scope, n);
+    }
+    db_rows_done(&rows);
+    return status;
+}
+
+ku_status log_each_of_stream(ku_scope *scope, const event_catalog *catalog, ku_id stream,
+    const log_range *range, bool keep, event_callback *callback, void *context)
+{
+    stream_reading reading = {catalog, range, callback, context};
+    stream_state *state = NULL;
+
+    if (scope->work == NULL)
+        return read_stored(scope, stream, &reading, !keep);
+    ku_status status = work_stream(scope, stream, &state);
+    if (status == KU_OK && state->stored_version > range->after_version)
+        status = read_stored(scope, stream, &reading, false);
+    if (status == KU_OK)
+        status = work_each_pending(scope, scope->tenant, stream, hand_over_pending, &reading);
+    return status;
+}
+
+/* ---- one lane
+ * ---------------------------------------------------------------------------------------------- */
+
+static stored_event lane_row(ku_id tenant, int32_t lane, const db_rows *rows)
+{
+    return (stored_event){
+        .tenant = tenant,
+        .lane = lane,
+        .position = db_column_int(rows, 0),
+        .stream = db_column_id(rows, 1),
+        .version = db_column_int(rows, 2),
+        .stream_type = db_column_text(rows, 3),
+        .type = db_column_text(rows, 4),
+        .event_version = (int)db_column_int(rows, 5),
+        .at = {db_column_int(rows, 6)},
+        .user = db_column_text(rows, 7),
+        .payload = db_column_text(rows, 8),
+        .metadata = db_column_text(rows, 9),
+    };
+}
+
+ku_status log_each_of_lane(ku_scope *scope, ku_id tenant, int32_t lane, int64_t after_position,
+    int64_t to_position, ku_str type_names_json, int64_t limit,
+    ku_status (*callback)(ku_scope *scope, const stored_event *stored, void *context),
+    void *context)
+{
+    const db_value binds[] = {
+        db_id(tenant),
+        db_int(lane),
+        db_int(after_position),
+        db_int(to_position),
+        db_int(limit),
+        db_text(type_names_json),
+    };
+    bool filtered = type_names_json.len > 0;
+    db_rows rows = {0};
+    bool row;
+
+    ku_status status =
+        db_query(scope->db, filtered ? SQL_EVENTS_OF_LANE_BY_TYPE : SQL_EVENTS_OF_LANE, binds,
+            filtered ? KU_COUNT(binds) : KU_COUNT(binds) - 1, &rows);
+    if (status != KU_OK)
+        return read_failed(scope, status, "events of a lane");
+    for (int64_t n = 1; status == KU_OK; n++) {
+        status = db_next(&rows, &row);
+        if (status != KU_OK)
+            status = read_failed(scope, status, "events of a lane");
+        if (status != KU_OK || !row)
+            break;
+        const stored_event stored = lane_row(tenant, lane, &rows);
+        status = callback(scope, &stored, context);
+        if (status == KU_OK)
+            status = check_cancelled(scope, n);
+    }
+    db_rows_done(&rows);
+    return status;
+}
+
+ku_status log_lanes(ku_scope *scope, ku_id tenant, lane_head **ret_lanes, size_t *ret_count)
+{
+    const db_value binds[] = {db_id(tenant)};
+    bool all = ku_id_is_nil(tenant);
+    buffer lanes = {.arena = &scope->arena};
+    db_rows rows = {0};
+    bool row;
+
+    ku_status status = db_query(scope->db, all ? SQL_LANES_ALL : SQL_LANES_OF_TENANT, binds,
+        all ? 0 : KU_COUNT(binds), &rows);
+    while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
+        const lane_head lane = {
+            .tenant = db_column_id(&rows, 0),
+            .lane = (int32_t)db_column_int(&rows, 1),
+            .head = db_column_int(&rows, 2),
+        };
+        buffer_add(&lanes, &lane, sizeof(lane));
+    }
+    db_rows_done(&rows);
+    if (status != KU_OK)
+        return read_failed(scope, status, "lanes");
+    *ret_count = lanes.len / sizeof(lane_head);
+    *ret_lanes = ku_alloc(scope, lanes.len);
+    if (lanes.len > 0)
+        memcpy(*ret_lanes, lanes.ptr, lanes.len);
+    return KU_OK;
+}
