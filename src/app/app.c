@@ -1,0 +1,137 @@
+/*
+ * Opening and closing an application.
+ *
+ * Order matters: the registry before the connections (they prepare its statements), the writer
+ * before the readers (it creates the file and its tables).
+ */
+#include "app/reader.h"
+#include "app/state.h"
+#include "app/writer.h"
+#include "store/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READERS_DEFAULT = 2, READERS_MAX = 64 };
+
+static char *keep_text(const char *text)
+{
+    return text == NULL ? NULL : strdup(text);
+}
+
+/* Copies what the caller's version of the struct has; the rest is zero: the defaults. */
+static ku_app_options read_options(const ku_app_options *options)
+{
+    ku_app_options o = {0};
+    size_t size = options->size == 0 || options->size > sizeof(o) ? sizeof(o) : options->size;
+
+    memcpy(&o, options, size);
+    return o;
+}
+
+static ku_status check_read_only(ku_app *app, ku_error *ret_error)
+{
+    db *d = NULL;
+    ku_status status = db_open(app->url, DB_READER, app->registry.statements, &d, ret_error);
+
+    if (status != KU_OK)
+        return status;
+    status = log_schema_check(d, ret_error);
+    db_close(d);
+    return status;
+}
+
+ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *ret_error)
+{
+    const ku_app_options o = read_options(options);
+    ku_app *app = mem_zero(1, sizeof(*app));
+
+    app->url = keep_text(o.url != NULL ? o.url : "sqlite:kumiko.db");
+    app->docs_url = keep_text(o.docs_url);
+    app->production = o.production;
+    app->without_rate_limits = o.without_rate_limits;
+    app->read_only = o.read_only;
+    app->clock = (clock_source){o.clock, o.clock_context};
+    app->log = (log_sink){o.log, o.log_context, LOG_INFO_};
+    app->limits = rate_limiter_new();
+    ku_status status = registry_build(o.features, o.disabled_features, &app->registry, ret_error);
+    bool built = status == KU_OK;
+    if (status == KU_OK && o.readers > READERS_MAX) {
+        status = ret_error->status = KU_INVALID;
+        (void)snprintf(ret_error->message, sizeof(ret_error->message), "%d readers: at most %d",
+            o.readers, READERS_MAX);
+    }
+    if (status == KU_OK)
+        status = o.read_only ? check_read_only(app, ret_error)
+                             : writer_open(app, &app->writer, ret_error);
+    if (status == KU_OK)
+        status = reader_pool_open(
+            app, o.readers > 0 ? o.readers : READERS_DEFAULT, &app->readers, ret_error);
+    if (status != KU_OK) {
+        ret_error->status = status;
+        if (!built)
+            memset(&app->registry, 0, sizeof(app->registry));
+        app_close(app);
+        return status;
+    }
+    *ret_app = app;
+    return KU_OK;
+}
+
+void app_close(ku_app *app)
+{
+    if (app == NULL)
+        return;
+    reader_pool_close(app->readers);
+    writer_close(app->writer);
+    rate_limiter_free(app->limits);
+    if (app->registry.catalog != NULL)
+        registry_done(&app->registry);
+    free(app->url);
+    free(app->docs_url);
+    free(app);
+}
+
+/* ---- scopes
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void app_scope_begin(ku_app *app, ku_scope *scope, const ku_user *user, ku_str trace_id,
+    ku_str correlation_id, ku_str address)
+{
+    scope->app = app;
+    scope->tenant = user->tenant;
+    scope->user = user->id;
+    scope->roles = user->roles;
+    scope->n_roles = user->n_roles;
+    scope->now = clock_now(&app->clock);
+    scope->trace_id = trace_id;
+    scope->correlation_id = correlation_id;
+    scope->causation_id = KU_STR("");
+    scope->address = address;
+}
+
+void app_scope_begin_system(ku_app *app, ku_scope *scope, ku_id tenant)
+{
+    static const ku_str roles[] = {KU_STR_INIT("system")};
+    const ku_user user = {.tenant = tenant,
+        .id = KU_STR_INIT("00000000-0000-0000-0000-000000000000"),
+        .roles = roles,
+        .n_roles = 1};
+
+    app_scope_begin(app, scope, &user, KU_STR(""), KU_STR(""), KU_STR(""));
+}
+
+void app_log_failure(ku_app *app, const ku_scope *scope, ku_str what)
+{
+    arena scratch = {0};
+    buffer cause = {.arena = &scratch};
+
+    json_put_text(&cause, scope->error.message);
+    ku_str text = buffer_str(&cause);
+    log_line(&app->log, LOG_ERROR_, "handler failed",
+        "\"requestId\":\"%.*s\",\"type\":\"%.*s\",\"code\":\"%s\",\"cause\":%.*s",
+        KU_FMT(scope->trace_id), KU_FMT(what), ku_status_code(scope->error.status), KU_FMT(text));
+    arena_done(&scratch);
+}

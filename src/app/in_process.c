@@ -1,0 +1,170 @@
+/*
+ * Requests without a transport: ku_write and ku_query submit a call and wait for it.
+ */
+#include "app/call.h"
+#include "app/raw.h"
+#include "app/writer.h"
+#include "base/limits.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Somebody waits on this thread for something that is done on another. */
+typedef struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool done; /* guarded by lock */
+} waiting;
+
+static void waiting_init(waiting *w)
+{
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->woken, NULL);
+    w->done = false;
+}
+
+static void waiting_wake(waiting *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    /* Under the lock: the waiter may free this as soon as it has it. */
+    pthread_cond_signal(&w->woken);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void waiting_wait(waiting *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->done)
+        pthread_cond_wait(&w->woken, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_destroy(&w->woken);
+    pthread_mutex_destroy(&w->lock);
+}
+
+static void call_done(app_call *call)
+{
+    waiting_wake(call->transport);
+}
+
+static ku_request read_request(const ku_request *request)
+{
+    ku_request r = {0};
+    size_t size = request->size == 0 || request->size > sizeof(r) ? sizeof(r) : request->size;
+
+    memcpy(&r, request, size);
+    return r;
+}
+
+static ku_status run_call(
+    ku_app *app, const ku_request *request, call_kind kind, ku_response *ret_response)
+{
+    const ku_request r = read_request(request);
+    app_call *call = mem_zero(1, sizeof(*call));
+    waiting w;
+
+    waiting_init(&w);
+    call->kind = kind;
+    call->type = r.type;
+    call->payload = r.payload;
+    call->request_id = r.request_id;
+    call->user = r.user;
+    call->trace_id = r.trace_id;
+    if (call->trace_id.len == 0) {
+        char *text = arena_alloc(&call->arena, 37);
+        ku_id_format(id_new(clock_now(&app->clock)), text);
+        call->trace_id = (ku_str){text, 36};
+    }
+    call->correlation_id = r.correlation_id.len > 0 ? r.correlation_id : call->trace_id;
+    call->address = r.address;
+    if (r.timeout_ms > 0)
+        call->deadline_us = clock_monotonic_us() + r.timeout_ms * 1000;
+    call->done = call_done;
+    call->transport = &w;
+    app_submit(app, call);
+    waiting_wait(&w);
+    *ret_response =
+        (ku_response){.http_status = call->http_status, .body = call->response, .owner_ = call};
+    return call->status;
+}
+
+ku_status ku_write(ku_app *app, const ku_request *request, ku_response *ret_response)
+{
+    return run_call(app, request, CALL_WRITE, ret_response);
+}
+
+ku_status ku_query(ku_app *app, const ku_request *request, ku_response *ret_response)
+{
+    return run_call(app, request, CALL_QUERY, ret_response);
+}
+
+void ku_response_free(ku_response *response)
+{
+    app_call *call = response->owner_;
+
+    if (call != NULL) {
+        arena_done(&call->arena);
+        free(call);
+    }
+    *response = (ku_response){0};
+}
+
+/* ---- functions in a transaction
+ * -------------------------------------------------------------------------- */
+
+typedef struct function_job {
+    writer_job job; /* first */
+    ku_app *app;
+    const ku_user *user;
+    ku_status (*run)(ku_scope *scope, void *context);
+    void *context;
+    ku_error *error;
+    ku_status status;
+    waiting waiting;
+} function_job;
+
+static ku_status function_execute(writer_job *job, ku_scope *scope)
+{
+    function_job *f = (function_job *)job;
+
+    app_scope_begin(f->app, scope, f->user, KU_STR(""), KU_STR(""), KU_STR(""));
+    return f->run(scope, f->context);
+}
+
+static void function_finish(writer_job *job, ku_scope *scope, ku_status committed)
+{
+    function_job *f = (function_job *)job;
+
+    f->status = job->executed != KU_OK ? job->executed : committed;
+    if (f->status != KU_OK) {
+        f->error->status = f->status;
+        ku_str words = job->executed != KU_OK ? scope->error.message
+                                              : KU_STR("the transaction could not be committed");
+        (void)snprintf(f->error->message, sizeof(f->error->message), "%.*s", KU_FMT(words));
+    }
+    waiting_wake(&f->waiting);
+}
+
+ku_status app_run_write(ku_app *app, const ku_user *user,
+    ku_status (*run)(ku_scope *scope, void *context), void *context, ku_error *ret_error)
+{
+    function_job f = {
+        .job = {.execute = function_execute, .finish = function_finish},
+        .app = app,
+        .user = user,
+        .run = run,
+        .context = context,
+        .error = ret_error,
+    };
+
+    waiting_init(&f.waiting);
+    if (app->writer == NULL || !writer_submit(app->writer, &f.job, false)) {
+        ret_error->status = KU_UNAVAILABLE;
+        (void)snprintf(ret_error->message, sizeof(ret_error->message), "not writing now");
+        return KU_UNAVAILABLE;
+    }
+    waiting_wait(&f.waiting);
+    return f.status;
+}
