@@ -55,7 +55,7 @@ sample *sample_open(const char *program)
 void sample_start(sample *s)
 {
     const char *program = sample_format(s, "%s/%s", TEST_BIN_DIR, s->program);
-    const char *const argv[] = {program, "serve", NULL};
+    const char *const argv[] = {program, "serve", s->flag, NULL};
     assert(!s->running);
     process_start(argv, s->env, s->dir, &s->server);
     s->client = http_open(s->server.port);
@@ -155,6 +155,17 @@ static const answer *post(sample *s, const char *path, const char *headers, cons
     return made;
 }
 
+const answer *sample_try_post(sample *s, const char *path, const char *body)
+{
+    http_answer received;
+    http_send_request(s->client, "POST", path, s->token, body, NULL);
+    if (!http_receive(s->client, &received))
+        return NULL;
+    answer *made = new_answer(s, received.status, received.body, received.body_len);
+    http_answer_done(&received);
+    return made;
+}
+
 const answer *sample_post(sample *s, const char *path, const char *headers, const char *body, ...)
 {
     va_list args;
@@ -240,16 +251,33 @@ const answer *sample_call(sample *s, ku_app *app, const char *type, const char *
     return made;
 }
 
-void sample_store_old_event(sample *s, const ku_entity *entity, const char *stream,
-    const char *name, int version, const char *payload)
+typedef struct old_event {
+    ku_id stream;
+    const char *name;
+    int version;
+    ku_str payload;
+} old_event;
+
+static ku_status store_old_event(ku_scope *scope, void *context)
 {
-    ku_id id;
-    assert_true(ku_id_parse(ku_str_from(stream), &id));
+    const old_event *old = context;
+    return app_raw_append(
+        scope, old->name, old->stream, old->version, old->payload, (ku_optional_time){0});
+}
+
+void sample_store_old_event(
+    sample *s, const char *stream, const char *name, int version, const char *payload)
+{
+    static ku_error error;
+    old_event old = {.name = name, .version = version, .payload = ku_str_from(payload)};
+    assert_true(ku_id_parse(ku_str_from(stream), &old.stream));
     assert_false(s->running);
     ku_app *app = sample_app(s, NULL, false);
     const ku_user user = administrator();
-    assert_int_equal(
-        app_raw_append(app, &user, entity, id, name, version, ku_str_from(payload)), KU_OK);
+    if (app_run_write(app, &user, store_old_event, &old, &error) != KU_OK) {
+        print_error("%s: %s\n", name, error.message);
+        fail();
+    }
     ku_app_close(app);
 }
 

@@ -30,6 +30,7 @@ typedef struct answer {
 typedef struct sample {
     const char *program;    /* showcase, recipes */
     const char *const *env; /* for the server, NULL: nothing further */
+    const char *flag;       /* of `serve`, NULL: none */
     char dir[256];          /* the server works in it; its database is kumiko.db */
     process server;
     bool running;
@@ -69,9 +70,12 @@ ku_app *sample_app(sample *s, const ku_feature *const *features, bool read_only)
 /* A write or a query of TEST_USER, role Admin, by its type. */
 const answer *sample_call(sample *s, ku_app *app, const char *type, const char *payload, ...)
     __attribute__((format(printf, 4, 5)));
-/* Stores an event as an older program did.  The server must not run. */
-void sample_store_old_event(sample *s, const ku_entity *entity, const char *stream,
-    const char *name, int version, const char *payload);
+/*
+ * Stores an event as an older program did, of TEST_USER; nothing is checked or projected.  The
+ * server must not run.
+ */
+void sample_store_old_event(
+    sample *s, const char *stream, const char *name, int version, const char *payload);
 /* The first column of the first row, as text, read beside whoever has the file open. */
 const char *sample_sql(sample *s, const char *sql);
 
