@@ -8,8 +8,7 @@
  */
 #include "directory.h"
 
-/* ---- the entity
- * ---------------------------------------------------------------------------------- */
+/* ---- the entity ------------------------------------------------------------------------------ */
 
 typedef struct approver_row {
     ku_str approver_id; /* as the company writes it, e.g. `u-42`; not the id of the stream */
@@ -30,8 +29,7 @@ const ku_entity approver_entity = {
     .unique = approver_unique,
 };
 
-/* ---- the directory
- * ------------------------------------------------------------------------------- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 typedef struct directory_row {
     ku_str approver_id;

@@ -25,8 +25,7 @@
 
 static const char *const invoice_statuses[] = {"missing", "draft", "approved", "paid", NULL};
 
-/* ---- events: what happens
- * ------------------------------------------------------------------------ */
+/* ---- events: what happens -------------------------------------------------------------------- */
 
 /* The entity's own `created` is among them, so that the fold below is one exhaustive switch. */
 enum invoice_event {
@@ -117,8 +116,7 @@ const ku_event_type invoice_acknowledged_event = {
     .about = "An approver has taken note.",
 };
 
-/* ---- the entity: what it adds up to
- * --------------------------------------------------------------- */
+/* ---- the entity: what it adds up to ---------------------------------------------------------- */
 
 static const ku_field invoice_row_fields[] = {
     KU_FIELD(invoice_row, customer),
@@ -182,8 +180,7 @@ const ku_entity invoice_entity = {
         ku_event_type, &invoice_approved_event, &invoice_paid_event, &invoice_acknowledged_event),
 };
 
-/* ---- read model: one row per invoice, in the write's transaction
- * --------------------------------- */
+/* ---- read model: one row per invoice, in the write's transaction ----------------------------- */
 
 typedef struct invoice_detail {
     ku_id invoice_id;
@@ -245,8 +242,7 @@ static const ku_projection invoice_detail_projection = {
     .about = "An invoice as it is now.",
 };
 
-/* ---- read model: revenue per customer, a moment later
- * -------------------------------------------- */
+/* ---- read model: revenue per customer, a moment later ---------------------------------------- */
 
 typedef struct customer_revenue {
     ku_str customer;
@@ -316,8 +312,7 @@ static const ku_multi_stream_projection customer_revenue_projection = {
     .about = "What each customer has paid.",
 };
 
-/* ---- writes: load, check a rule, say what happened
- * ------------------------------------------------ */
+/* ---- writes: load, check a rule, say what happened ------------------------------------------- */
 
 typedef struct id_input {
     ku_id id;
@@ -486,8 +481,7 @@ static ku_status take_snapshot(ku_scope *scope, const void *input, ku_reply *rep
     return status == KU_OK ? ku_reply_value(scope, &snapshot_taken_shape, &taken, reply) : status;
 }
 
-/* ---- queries
- * ---------------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 typedef struct state_input {
     ku_id id;
@@ -589,8 +583,7 @@ static ku_status slow_export(ku_scope *scope, const void *input, ku_reply *reply
     return ku_reply_value(scope, &export_answer_shape, &answer, reply);
 }
 
-/* ---- the feature
- * --------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 #define ADMIN KU_ROLES("Admin")
 

@@ -15,8 +15,7 @@
 
 #include <cmocka.h>
 
-/* ---- a feature with everything wrong
- * -------------------------------------------------------------- */
+/* ---- a feature with everything wrong --------------------------------------------------------- */
 
 typedef struct thing {
     ku_str name;
@@ -121,8 +120,7 @@ static const ku_feature wrong_feature = {
 
 static const ku_feature old_feature = {.abi = KU_ABI_VERSION + 1, .name = "from-the-future"};
 
-/* ---- cases
- * ----------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static const char *problems_of(sample *s, const ku_feature *const *features)
 {

@@ -41,8 +41,7 @@ typedef struct worker {
 /* Answered writes of the round: when to pull the plug. */
 static atomic_int answered;
 
-/* ---- the load
- * ------------------------------------------------------------------------------------- */
+/* ---- the load -------------------------------------------------------------------------------- */
 
 /* Sends a write with a request id; NULL: nobody answered. */
 static const answer *attempt_write(worker *w, const char *type, const char *payload)
@@ -105,8 +104,7 @@ static void crash_under_load(sample *s, worker *workers, int round, int kill_aft
     }
 }
 
-/* ---- afterwards
- * ----------------------------------------------------------------------------------- */
+/* ---- afterwards ------------------------------------------------------------------------------ */
 
 /* An answered request gets its answer again; an unanswered one runs now or has run: once. */
 static void repeat_everything(sample *s, worker *w)
@@ -169,8 +167,7 @@ static void assert_check_is_clean(sample *s)
     free(output);
 }
 
-/* ---- the case
- * ------------------------------------------------------------------------------------- */
+/* ---- the case -------------------------------------------------------------------------------- */
 
 static void a_killed_server_has_lost_nothing_it_answered(void **state)
 {

@@ -16,8 +16,7 @@
 
 #define NOBODY "18786ec4-69f6-452f-ade5-95bc424f9cfc"
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static const char *note(sample *s, const char *title)
 {
@@ -65,8 +64,7 @@ static const answer *change_employee(sample *s, const char *id, int version, con
         "{\"id\":\"%s\",\"version\":%d,\"changes\":%s}", id, version, changes);
 }
 
-/* ---- verbs
- * ---------------------------------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 static void an_id_of_the_clients_choice_is_taken_once(void **state)
 {
@@ -192,8 +190,7 @@ static void another_tenants_notes_do_not_exist(void **state)
     assert_string_equal(titles(notes(s, "{}")), "mine");
 }
 
-/* ---- lists
- * ---------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void lists_are_sorted_and_filtered(void **state)
 {
@@ -273,8 +270,7 @@ static void a_list_refuses_what_it_does_not_know(void **state)
     assert_status(notes(s, "{\"limit\":200}"), 200);
 }
 
-/* ---- unique, moves, fields by role
- * ---------------------------------------------------------------- */
+/* ---- unique, moves, fields by role ----------------------------------------------------------- */
 
 static void an_email_address_belongs_to_one_employee(void **state)
 {

@@ -27,8 +27,7 @@
     "type,version"
 #define METADATA_KEYS "correlationId,requestId,userId"
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 /* `2026-11-23T17:30:06.627Z` */
 static void assert_time(const answer *a, const char *path)
@@ -82,8 +81,7 @@ static const answer *create(sample *s)
     return made;
 }
 
-/* ---- the showcase
- * --------------------------------------------------------------------------------- */
+/* ---- the showcase ---------------------------------------------------------------------------- */
 
 static void create_answers_the_whole_save(void **state)
 {
@@ -312,8 +310,7 @@ static void a_failing_batch_names_the_command(void **state)
     assert_at(refused, "results.1.error.httpStatus", "400");
 }
 
-/* ---- an entity with soft delete
- * ------------------------------------------------------------------- */
+/* ---- an entity with soft delete -------------------------------------------------------------- */
 
 static void a_note_lives_through_all_its_verbs(void **state)
 {

@@ -34,8 +34,7 @@ static const ku_entity relay_entity = {
         KU_LIST(ku_event_type, &relay_started_event, &relay_passed_event, &relay_finished_event),
 };
 
-/* ---- the chain
- * ------------------------------------------------------------------------------------- */
+/* ---- the chain ------------------------------------------------------------------------------- */
 
 static ku_status pass_on(ku_scope *scope, const ku_event *event)
 {
@@ -54,8 +53,7 @@ static const ku_on finish_on[] = {KU_ON(relay_passed, finish), KU_ON_END};
 static const ku_multi_stream_projection pass_on_projection = {.name = "pass-on", .on = pass_on_on};
 static const ku_multi_stream_projection finish_projection = {.name = "finish", .on = finish_on};
 
-/* ---- the writes
- * ------------------------------------------------------------------------------------ */
+/* ---- the writes ------------------------------------------------------------------------------ */
 
 typedef struct start_answer {
     ku_id id;

@@ -4,8 +4,7 @@
  */
 #include "sample/recipes.h"
 
-/* ---- the one that says it
- * ------------------------------------------------------------------------ */
+/* ---- the one that says it -------------------------------------------------------------------- */
 
 typedef struct pubsub_order_row {
     ku_str customer;
@@ -52,8 +51,7 @@ const ku_feature pubsub_orders_feature = {
     .writes = order_writes,
 };
 
-/* ---- the one that listens
- * -------------------------------------------------------------------------- */
+/* ---- the one that listens -------------------------------------------------------------------- */
 
 typedef struct inbox {
     ku_str box;

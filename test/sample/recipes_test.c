@@ -17,8 +17,7 @@
 
 #define NOBODY "18786ec4-69f6-452f-ade5-95bc424f9cfc"
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static const answer *create_note(sample *s, const char *title, const char *request_id)
 {
@@ -65,8 +64,7 @@ static const answer *events_of(sample *s, const char *id, int n)
     }
 }
 
-/* ---- requests that may be repeated
- * ---------------------------------------------------------------- */
+/* ---- requests that may be repeated ----------------------------------------------------------- */
 
 static void a_repeated_request_gets_the_first_answer(void **state)
 {
@@ -195,8 +193,7 @@ static void a_conflict_is_not_kept(void **state)
     assert_status(sample_post(s, "/api/write", NULL, "%s", body), 200);
 }
 
-/* ---- errors a client can act on
- * ------------------------------------------------------------------- */
+/* ---- errors a client can act on -------------------------------------------------------------- */
 
 static void an_order_of_nothing_is_invalid(void **state)
 {
@@ -271,8 +268,7 @@ static void a_guest_is_turned_away_by_the_predicate(void **state)
     assert_at(denied, "error.details.handler", "orders:write:order:place");
 }
 
-/* ---- events between features
- * ---------------------------------------------------------------------- */
+/* ---- events between features ----------------------------------------------------------------- */
 
 static const answer *inbox_with(sample *s, const char *deliveries)
 {
@@ -316,8 +312,7 @@ static void events_arrive_in_the_order_of_the_writes(void **state)
     assert_at(inbox_with(s, "3"), "data.0.customers", "Bob,Carol,Dave");
 }
 
-/* ---- who caused what
- * ------------------------------------------------------------------------------ */
+/* ---- who caused what ------------------------------------------------------------------------- */
 
 static const answer *start_relay(sample *s, const char *headers)
 {
@@ -369,8 +364,7 @@ static void ids_that_are_no_ids_are_replaced(void **state)
     assert_string_equal(header(started, "X-Request-ID"), header(started, "X-Correlation-ID"));
 }
 
-/* ---- streams that have moved on
- * ------------------------------------------------------------------- */
+/* ---- streams that have moved on -------------------------------------------------------------- */
 
 static void a_write_that_insists_on_a_version_gets_a_conflict(void **state)
 {

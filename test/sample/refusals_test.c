@@ -15,8 +15,7 @@
 
 #define NOBODY "18786ec4-69f6-452f-ade5-95bc424f9cfc"
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static const char *create(sample *s, const char *customer)
 {
@@ -77,8 +76,7 @@ static void assert_nothing_was_stored(sample *s)
     assert_at(list, "data.total", "1");
 }
 
-/* ---- the rules of an invoice
- * ---------------------------------------------------------------------- */
+/* ---- the rules of an invoice ----------------------------------------------------------------- */
 
 static void only_a_draft_is_approved(void **state)
 {
@@ -183,8 +181,7 @@ static void an_archived_invoice_takes_no_more_events(void **state)
     assert_status(with_id(s, "showcase:write:invoice:archive", id), 200);
 }
 
-/* ---- input that does not fit
- * ---------------------------------------------------------------------- */
+/* ---- input that does not fit ----------------------------------------------------------------- */
 
 static void values_out_of_bounds_are_named(void **state)
 {
@@ -263,8 +260,7 @@ static void a_body_that_is_no_request_is_invalid(void **state)
     assert_at(twice, "error.details.fields.0.code", "duplicate_key");
 }
 
-/* ---- requests that fail half-way
- * ------------------------------------------------------------------ */
+/* ---- requests that fail half-way ------------------------------------------------------------- */
 
 static void nothing_remains_of_a_batch_whose_third_command_fails(void **state)
 {

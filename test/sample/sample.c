@@ -27,8 +27,7 @@
 
 #include <cmocka.h>
 
-/* ---- the program --------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static sample *new_sample(const char *program)
 {
@@ -117,8 +116,7 @@ char *sample_format(sample *s, const char *format, ...)
     return text;
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static answer *new_answer(sample *s, int status, const char *body, size_t body_len)
 {
@@ -195,8 +193,7 @@ const answer *sample_query(sample *s, const char *type, const char *payload, ...
         s, "/api/query", NULL, sample_format(s, "{\"type\":\"%s\",\"payload\":%s}", type, text));
 }
 
-/* ---- in process
- * ----------------------------------------------------------------------------------- */
+/* ---- in process ------------------------------------------------------------------------------ */
 
 static void drop_line(void *context, int level, const char *line)
 {
@@ -301,8 +298,7 @@ const char *sample_sql(sample *s, const char *sql)
     return found;
 }
 
-/* ---- answers
- * -------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static const char missing[] = "(missing)";
 
@@ -416,8 +412,7 @@ void check_text(const answer *a, const char *path, const char *actual, const cha
     }
 }
 
-/* ---- groups
- * --------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 int open_showcase(void **state)
 {

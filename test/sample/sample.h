@@ -51,8 +51,7 @@ int sample_stop(sample *s, int signal_number);
 const char *sample_token(sample *s, const char *tenant, const char *user, const char *roles);
 char *sample_format(sample *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- requests over HTTP -------------------------------------------------------------------------
- */
+/* ---- requests over HTTP ---------------------------------------------------------------------- */
 
 const answer *sample_write(sample *s, const char *type, const char *payload, ...)
     __attribute__((format(printf, 3, 4)));
@@ -62,8 +61,10 @@ const answer *sample_query(sample *s, const char *type, const char *payload, ...
 const answer *sample_post(sample *s, const char *path, const char *headers, const char *body, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* ---- in process
- * ------------------------------------------------------------------------------------ */
+/* One attempt; NULL: the server went away before it had answered. */
+const answer *sample_try_post(sample *s, const char *path, const char *body);
+
+/* ---- in process ------------------------------------------------------------------------------ */
 
 /* The same file without a server; `features` NULL: the showcase and the probe. */
 ku_app *sample_app(sample *s, const ku_feature *const *features, bool read_only);
@@ -79,8 +80,7 @@ void sample_store_old_event(
 /* The first column of the first row, as text, read beside whoever has the file open. */
 const char *sample_sql(sample *s, const char *sql);
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /*
  * The member at a path such as `error.details.fields.0.path`: text as it is, everything else as
@@ -91,8 +91,7 @@ const char *at(const answer *a, const char *path);
 const char *keys(const answer *a, const char *path);
 /* Number of items or members; -1: it is not there. */
 int count(const answer *a, const char *path);
-/* The path of the item of an array whose member has that value: "data.1"; "(missing)" if none has.
- */
+/* The path of an array's item whose member has that value: "data.1"; "(missing)" if none has. */
 const char *item_where(const answer *a, const char *array, const char *member, const char *value);
 /* The member of that item: member_of(list, "data", "customer", "Acme", "totalCents"). */
 const char *member_of(
@@ -110,8 +109,7 @@ void check_status(const answer *a, int expected, const char *file, int line);
 void check_text(const answer *a, const char *path, const char *actual, const char *expected,
     const char *file, int line);
 
-/* ---- groups
- * ------------------------------------------------------------------------------------------ */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 /* cmocka fixtures: the state is a sample of the program. */
 int open_showcase(void **state);

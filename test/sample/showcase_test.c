@@ -28,8 +28,7 @@
 #define OLD_2 "00000000-0000-4000-8000-00000000f002"
 #define OLD_3 "00000000-0000-4000-8000-00000000ac01"
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static const char *create(sample *s, const char *customer)
 {
@@ -122,8 +121,7 @@ static const char *now_text(sample *s)
     return sample_format(s, "%s", text);
 }
 
-/* ---- the showcase's own list
- * ---------------------------------------------------------------------- */
+/* ---- the showcase's own list ----------------------------------------------------------------- */
 
 static void showcase_1_an_invoice_is_created_approved_and_paid(void **state)
 {
@@ -230,8 +228,7 @@ static void showcase_6_a_snapshot_gives_the_same_state(void **state)
     assert_string_equal(at(after, "data.state"), at(before, "data.state"));
 }
 
-/* ---- the rest of the original's tests
- * ------------------------------------------------------------- */
+/* ---- the rest of the original's tests -------------------------------------------------------- */
 
 static void an_old_event_after_a_snapshot_is_lifted(void **state)
 {
