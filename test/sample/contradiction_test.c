@@ -104,7 +104,7 @@ static const ku_handler wrong_writes[] = {
     {.name = "open-door",       .run = run              },
     {.name = "twice",           .access = KU_OPEN_TO_ALL, .run = run},
     {.name = "twice",                         .access = KU_OPEN_TO_ALL,                                   .run = run},
-    {.name = "Shouting",               .access = KU_OPEN_TO_ALL,     .run = run},
+    {.name = "no good",               .access = KU_OPEN_TO_ALL,     .run = run},
     {.name = "idle",.access = KU_OPEN_TO_ALL},
     KU_HANDLER_END,
 };
@@ -158,14 +158,14 @@ static void everything_that_is_wrong_is_in_one_message(void **state)
     assert_problem(message, "gap", "1");
     assert_problem(message, "beyond", "1");
     assert_problem(message, "uncovered", "thing");
-    assert_problem(message, "Mis_Named", "");
-    assert_problem(message, "homeless", "");
+    assert_problem(message, "Mis_Named", "every part");
+    assert_problem(message, "homeless", "entity");
     assert_problem(message, "read_keyless", "key");
     assert_problem(message, "keyless", "twice");
     assert_problem(message, "open-door", "access");
     assert_problem(message, "twice", "twice");
-    assert_problem(message, "Shouting", "");
-    assert_problem(message, "idle", "");
+    assert_problem(message, "no good", "every part");
+    assert_problem(message, "idle", "function");
     assert_problem(message, "from-the-future", "ABI");
 }
 
