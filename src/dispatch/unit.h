@@ -1,0 +1,48 @@
+/*
+ * Units: one batch of one consumer's lane on its way from the log through the writer.
+ *
+ * Filled by the dispatcher's thread (unit_read), run by the writer's (unit_submit), and handed back
+ * through the dispatcher's lock when its transaction has ended.
+ */
+#ifndef KU_DISPATCH_UNIT_H
+#define KU_DISPATCH_UNIT_H
+
+#include "app/command.h"
+#include "app/writer.h"
+#include "store/log.h"
+
+typedef enum unit_result {
+    UNIT_MOVED,  /* applied, and the cursor is at `to` */
+    UNIT_FAILED, /* event `failed_at` could not be applied; nothing of the batch is there */
+    UNIT_LOST,   /* the cursor was not at `from`, or the transaction failed: look again */
+} unit_result;
+
+typedef struct unit {
+    writer_job job; /* first: the writer knows it by this */
+    ku_app *app;
+    const consumer_entry *consumer;
+    cursor cursor; /* as it was found; its position is moved to where this batch begins */
+    int64_t to;
+    ku_event *events; /* lifted, only what the consumer subscribes to */
+    size_t n_events;
+    ku_scope scope; /* memory of the events; read connection of the dispatcher */
+    size_t failed_at;
+    unit_result result;
+    bool read_failed; /* an event could not be lifted: the writer only notes the failure */
+    char error[512];
+    void (*handed_back)(struct unit *u, void *context); /* on the writer's thread */
+    void *context;
+    struct unit *next; /* free list of the dispatcher */
+} unit;
+
+/*
+ * Reads up to `limit` events behind the cursor.  An event that cannot be lifted ends the batch
+ * before it; if it is the first, the unit fails for it.  The return value is for machine failures.
+ */
+ku_status unit_read(
+    unit *u, db *d, const consumer_entry *consumer, const cursor *cursor, int64_t limit);
+bool unit_submit(unit *u);
+/* Applies only the events before the one that failed; the next unit begins with that one. */
+void unit_shorten(unit *u);
+
+#endif
