@@ -4,7 +4,7 @@
  *     $ embedded stock.db
  *     {"isSuccess":true,"data":null}
  *     {"isSuccess":true,"data":null}
- *     {"data":[{"sku":"bolt","quantity":100},{"sku":"nut","quantity":40}]}
+ *     {"data":[{"tenantId":"…","sku":"bolt","quantity":100},{"tenantId":"…","sku":"nut",…}]}
  *
  * Run it again: the events are still there, and the stock has doubled.
  */
@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-/* Goods arrive: an event.  Summed up by article they are the stock: a row.  One struct is enough.
+/* Goods arrive: an event.  Summed up by article they are the stock: a row.  One struct does both.
  */
 typedef struct goods {
     ku_str sku;

@@ -58,8 +58,7 @@ static ku_status amount_to_cents(ku_scope *scope, ku_json *object, const char *n
     return KU_OK;
 }
 
-/* Version 1 of invoice-acknowledged had only the id; the name is looked up when the event is read.
- */
+/* Version 1 of invoice-acknowledged had only the id: the name is looked up when it is read. */
 static ku_status acknowledged_v1_to_v2(ku_scope *scope, ku_json *payload)
 {
     ku_str approver_id, name;
@@ -362,8 +361,7 @@ static const ku_field approve_input_fields[] = {
     KU_FIELD(approve_input, ab_test_bucket, .about = "Kept as a header of the event."),
 };
 
-/* Where a request came from is no fact about an invoice: it goes into headers, not into the
- * payload. */
+/* Where a request came from is no fact about an invoice: it goes into the event's headers. */
 static ku_status approve(ku_scope *scope, const void *input, ku_reply *reply)
 {
     const approve_input *in = input;

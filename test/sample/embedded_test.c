@@ -14,13 +14,16 @@
 
 #include <cmocka.h>
 
-static void run_embedded(sample *s, const char *last_line)
+static void assert_embedded_prints_stock(sample *s, int bolts, int nuts)
 {
     static const char *const argv[] = {TEST_BIN_DIR "/embedded", "stock.db", NULL};
     char *output = NULL;
     int exit_code = process_run(argv, NULL, s->dir, &output);
     const char *wanted = sample_format(s,
-        "{\"isSuccess\":true,\"data\":null}\n{\"isSuccess\":true,\"data\":null}\n%s\n", last_line);
+        "{\"isSuccess\":true,\"data\":null}\n{\"isSuccess\":true,\"data\":null}\n"
+        "{\"data\":[{\"tenantId\":\"" TEST_TENANT "\",\"sku\":\"bolt\",\"quantity\":%d},"
+        "{\"tenantId\":\"" TEST_TENANT "\",\"sku\":\"nut\",\"quantity\":%d}]}\n",
+        bolts, nuts);
     assert_string_equal(output, wanted);
     assert_int_equal(exit_code, 0);
     free(output);
@@ -28,11 +31,8 @@ static void run_embedded(sample *s, const char *last_line)
 
 static void the_embedded_sample_remembers(void **state)
 {
-    sample *s = *state;
-    run_embedded(
-        s, "{\"data\":[{\"sku\":\"bolt\",\"quantity\":100},{\"sku\":\"nut\",\"quantity\":40}]}");
-    run_embedded(
-        s, "{\"data\":[{\"sku\":\"bolt\",\"quantity\":200},{\"sku\":\"nut\",\"quantity\":80}]}");
+    assert_embedded_prints_stock(*state, 100, 40);
+    assert_embedded_prints_stock(*state, 200, 80);
 }
 
 static void the_embedded_sample_says_why_it_cannot(void **state)
