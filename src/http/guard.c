@@ -30,6 +30,8 @@ const refusal refusal_method = {
     405, "method_not_allowed", "the route has no such method", "errors.methodNotAllowed"};
 const refusal refusal_draining = {
     503, "unavailable", "the server is shutting down", "errors.unavailable"};
+const refusal refusal_framing = {
+    400, "bad_request", "the length of the body is ambiguous", "errors.badRequest"};
 
 static const refusal rate_limited = {429, "rate_limited", "", "errors.rate_limited"};
 static const refusal missing_token = {
@@ -93,12 +95,16 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
         ku_str *place = (ku_str *)((char *)headers + places[i].offset);
         if (place == &headers->authorization && place->ptr != NULL)
             headers->authorization_twice = true;
+        if (place == &headers->content_length && place->ptr != NULL)
+            headers->length_twice = true;
         if (place->ptr == NULL) /* of several the first counts */
             *place = (ku_str){value != NULL ? value : "", value_size};
         return MHD_YES;
     }
     if (!cookie && key_size == 6 && strncasecmp(key, "Expect", 6) == 0)
         headers->expects_continue = true;
+    if (!cookie && key_size == 17 && strncasecmp(key, "Transfer-Encoding", 17) == 0)
+        headers->chunked = true;
     return MHD_YES;
 }
 

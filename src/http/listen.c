@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -81,7 +83,9 @@ ku_status listen_open(
     const char *port;
     if (!split_address(address, host, &port))
         return fail(ret_error, KU_INVALID, address, "that is no address");
-    if (port[0] == '\0' || strspn(port, "0123456789") != strlen(port))
+    const size_t port_len = strlen(port);
+    if (port_len == 0 || port_len > 5 || strspn(port, "0123456789") != port_len ||
+        atoi(port) > UINT16_MAX)
         return fail(ret_error, KU_INVALID, address, "an address ends in a port number");
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC,

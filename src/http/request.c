@@ -48,6 +48,7 @@ static request *take_request(server *s)
         memset(r, 0, sizeof *r);
         r->call.arena = kept;
     }
+    pthread_mutex_init(&r->peeking, NULL);
     r->server = s;
     r->older = s->newest;
     if (s->newest != NULL)
@@ -72,6 +73,7 @@ static void give_back(request *r)
     s->n_requests--;
     principal_release(r->principal);
     r->principal = NULL;
+    pthread_mutex_destroy(&r->peeking);
     if (s->n_free == FREE_REQUESTS_MAX || r->call.arena.high_water > ARENA_KEPT_BYTES_MAX) {
         free_request(r);
         return;
@@ -96,18 +98,22 @@ void request_free_all(server *s)
  * -------------------------------------------------------------------------------- */
 
 /*
- * Has the client closed its connection?  Any thread, while the call is away: the socket stays open
- * as long as the connection is suspended.  After an abandoned call's it may be closed, even be
- * another's; but then the answer is yes before the socket is looked at, and a peek changes nothing.
+ * Has the client closed its connection?  Any thread, while the call is away: as long as the
+ * connection is suspended its socket stays open.  A client that has shut down only its own half
+ * looks the same from here and counts as gone.
  */
 static bool client_has_gone(void *context)
 {
     request *r = context;
-    if (atomic_load_explicit(&r->abandoned, memory_order_relaxed))
-        return true;
-    char byte;
-    ssize_t got = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    pthread_mutex_lock(&r->peeking);
+    bool gone = r->abandoned;
+    if (!gone) {
+        char byte;
+        const ssize_t got = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    }
+    pthread_mutex_unlock(&r->peeking);
+    return gone;
 }
 
 static void fail_with_issue(request *r, field_issue *issue)
@@ -212,7 +218,7 @@ void request_finished(request *r)
     r->server->n_submitted--;
     if (r->connection == NULL)
         give_back(r);
-    else if (!atomic_load(&r->abandoned)) /* otherwise it was resumed before */
+    else if (!r->abandoned) /* otherwise it was resumed before */
         MHD_resume_connection(r->connection);
 }
 
@@ -220,7 +226,9 @@ void request_abandon(request *r)
 {
     if (r->phase != REQUEST_SUBMITTED)
         return;
-    atomic_store(&r->abandoned, true);
+    pthread_mutex_lock(&r->peeking);
+    r->abandoned = true;
+    pthread_mutex_unlock(&r->peeking);
     MHD_resume_connection(r->connection);
 }
 
@@ -240,6 +248,11 @@ static enum MHD_Result begin(
     r->body.arena = &r->call.arena;
     *ret = r;
     guard_read_headers(r);
+    if (r->headers.length_twice || (r->headers.chunked && r->headers.content_length.ptr != NULL)) {
+        guard_refuse(
+            r, &refusal_framing); /* two requests to us, or one to a proxy: nobody's turn */
+        return reply_refusal(r);
+    }
     guard_admit(r);
 
     const int64_t announced =
@@ -275,7 +288,7 @@ enum MHD_Result request_continue(void *context, struct MHD_Connection *connectio
     if (r->phase == REQUEST_FINISHED)
         return reply_call(r);
     if (r->phase == REQUEST_SUBMITTED)
-        return atomic_load(&r->abandoned) ? reply_abandoned(r) : MHD_YES;
+        return r->abandoned ? reply_abandoned(r) : MHD_YES;
     if (*n_bytes > 0) {
         const size_t count = *n_bytes;
         *n_bytes = 0;

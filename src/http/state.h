@@ -13,6 +13,7 @@
 #include "http/principal.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 typedef struct request request;
@@ -51,6 +52,7 @@ typedef struct request_headers {
     ku_str accept, content_length;
     ku_str auth_cookie, csrf_cookie;
     bool authorization_twice, expects_continue;
+    bool chunked, length_twice; /* the body's end is known by two rules that may differ */
 } request_headers;
 
 /*
@@ -67,7 +69,9 @@ struct request {
     struct MHD_Connection *connection; /* NULL: it is gone, the application still has the call */
     int fd;                            /* the connection's socket */
     request_phase phase;
-    atomic_bool abandoned; /* the drain has run out of time: read by any thread */
+    pthread_mutex_t peeking; /* held while another thread looks at the socket */
+    bool abandoned;          /* no longer to be looked at: the drain has run out of time;
+                                written by the loop, guarded by `peeking` */
 
     const char *path, *method;
     const route *route;
@@ -142,7 +146,8 @@ void request_free_all(server *s);
 /* ---- guard.c
  * -------------------------------------------------------------------------------------- */
 
-extern const refusal refusal_too_large, refusal_not_found, refusal_method, refusal_draining;
+extern const refusal refusal_too_large, refusal_not_found, refusal_method, refusal_draining,
+    refusal_framing;
 
 /* Reads the headers that matter in one pass. */
 void guard_read_headers(request *r);

@@ -246,8 +246,9 @@ bool http_receive(http_client *client, http_answer *ret_answer)
         const char *line_end = memmem(client->bytes, client->len, "\r\n", 2);
         assert(line_end != NULL);
         http_answer answer = {0};
-        if (sscanf(client->bytes, "HTTP/1.%*d %d", &answer.status) != 1)
+        if (strncmp(client->bytes, "HTTP/1.", 7) != 0)
             die("what came is not an HTTP answer", client->port);
+        answer.status = (int)strtol(client->bytes + strlen("HTTP/1.1 "), NULL, 10);
         if (answer.status < 200) { /* 100 Continue */
             cut_off(client, head_end + 4);
             continue;
