@@ -57,8 +57,7 @@ void db_catalog_free(db_catalog *catalog)
     free(catalog);
 }
 
-/* ---- the place of a database in memory
- * -------------------------------------------------------------- */
+/* ---- the place of a database in memory ------------------------------------------------------- */
 
 /* Removes a folder of ours with the files in it. */
 static void remove_folder(const char *folder)

@@ -76,8 +76,7 @@ ku_str db_statement_text(const db *d, int sql)
                             : d->catalog->texts[sql - SQL_COUNT_];
 }
 
-/* ---- planned faults
- * ------------------------------------------------------------------------------- */
+/* ---- planned faults -------------------------------------------------------------------------- */
 
 void db_fail_after(db *d, int64_t calls, ku_status status)
 {
@@ -94,8 +93,7 @@ static bool fails(db *d)
     return true;
 }
 
-/* ---- transactions
- * ----------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 ku_status db_begin(db *d)
 {
@@ -136,8 +134,7 @@ bool db_upkeep(db *d, bool idle)
     return d->engine->upkeep(d, idle);
 }
 
-/* ---- statements
- * --------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 ku_status db_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes)
 {

@@ -62,7 +62,7 @@ static inline db_value db_text_or_null(ku_str value)
     return value.len == 0 ? db_null() : db_text(value);
 }
 
-/* ---- the catalog: statements that are not in sql/ ------------------------------------------------- */
+/* ---- the catalog: statements that are not in sql/ -------------------------------------------- */
 
 /* Made before the first connection is opened, constant afterwards; outlives the connections. */
 db_catalog *db_catalog_new(void);
@@ -70,7 +70,7 @@ db_catalog *db_catalog_new(void);
 int db_catalog_add(db_catalog *catalog, ku_str sql);
 void db_catalog_free(db_catalog *catalog);
 
-/* ---- connections ------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 typedef enum db_role {
     DB_WRITER, /* the one connection that writes and does upkeep; takes the owner lock of the file */
@@ -95,7 +95,7 @@ ku_str db_statement_text(const db *d, int sql);
  */
 void db_fail_after(db *d, int64_t calls, ku_status status);
 
-/* ---- transactions ------------------------------------------------------------------------------------ */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 ku_status db_begin(db *d);    /* a writer's: takes the write lock; a reader's: one snapshot */
 ku_status db_commit(db *d);   /* on disk when it returns; failed: nothing of it is there */
@@ -112,7 +112,7 @@ void db_rollback_to(db *d);         /* undoes it and removes the savepoint */
  */
 bool db_upkeep(db *d, bool idle);
 
-/* ---- statements --------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 /* Runs a statement; *ret_changes (may be NULL) is the number of rows it touched. */
 ku_status db_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes);
@@ -148,7 +148,7 @@ double db_column_double(const db_rows *rows, int column);
 ku_str db_column_text(const db_rows *rows, int column);
 ku_id db_column_id(const db_rows *rows, int column);
 
-/* ---- tables of features --------------------------------------------------------------------------------- */
+/* ---- tables of features ---------------------------------------------------------------------- */
 
 typedef struct db_column {
     ku_str name;

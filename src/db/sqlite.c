@@ -58,8 +58,7 @@ ku_status sqlite_failed(sqlite_db *s, int result)
     }
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Looks at the file before SQLite does, whose message would be "unable to open database file". */
 static ku_status examine_place(const char *path, db_role role, ku_error *ret_error)
@@ -277,8 +276,7 @@ static void sqlite_watch(db *d, bool (*stop)(void *context), void *context)
     sqlite3_progress_handler(s->handle, 10000, stop != NULL ? ask_to_stop : NULL, s);
 }
 
-/* ---- transactions
- * ------------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static ku_status run_control(sqlite_db *s, sqlite_control control)
 {
@@ -334,8 +332,7 @@ static void sqlite_rollback_to(db *d)
         (void)run_control(s, CONTROL_RELEASE);
 }
 
-/* ---- upkeep
- * --------------------------------------------------------------------------------------------- */
+/* ---- upkeep ---------------------------------------------------------------------------------- */
 
 static void checkpoint(sqlite_db *s)
 {

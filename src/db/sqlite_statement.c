@@ -20,9 +20,31 @@
 
 enum { SLOT_PASSING = -1, SLOT_TEXT = 1 << 20 };
 
+/* SQLite takes $1 for a name and numbers names as they come; ?1 is what is meant. */
+static void number_binds(buffer *b, ku_str text)
+{
+    char quote = '\0';
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (quote != '\0')
+            quote = c == quote ? '\0' : quote;
+        else if (c == '\'' || c == '"')
+            quote = c;
+        else if (c == '$')
+            c = '?';
+        buffer_add_char(b, c);
+    }
+}
+
 static ku_status prepare(sqlite_db *s, ku_str text, unsigned flags, sqlite3_stmt **ret_handle)
 {
-    int result = sqlite3_prepare_v3(s->handle, text.ptr, (int)text.len, flags, ret_handle, NULL);
+    buffer numbered = {0};
+
+    number_binds(&numbered, text);
+    int result =
+        sqlite3_prepare_v3(s->handle, numbered.ptr, (int)numbered.len, flags, ret_handle, NULL);
+    buffer_done(&numbered);
     return result == SQLITE_OK ? KU_OK : sqlite_failed(s, result);
 }
 
@@ -79,8 +101,7 @@ static ku_status bind_all(
     return KU_OK;
 }
 
-/* ---- without rows
- * ------------------------------------------------------------------------------------- */
+/* ---- without rows ---------------------------------------------------------------------------- */
 
 ku_status sqlite_run_many(
     db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *ret_changes)
@@ -124,8 +145,7 @@ ku_status sqlite_script(db *d, ku_str sql)
     return result == SQLITE_OK ? KU_OK : sqlite_failed(s, result);
 }
 
-/* ---- with rows
- * ------------------------------------------------------------------------------------------ */
+/* ---- with rows ------------------------------------------------------------------------------- */
 
 /* Gives a statement back to where it came from. */
 static void give_back(sqlite_db *s, sqlite3_stmt *handle, int slot)
@@ -255,8 +275,7 @@ void sqlite_finalize_all(sqlite_db *s)
     }
 }
 
-/* ---- columns
- * ---------------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 
 bool sqlite_is_null(const db_rows *rows, int column)
 {

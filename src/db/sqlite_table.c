@@ -100,8 +100,7 @@ static void put_column(buffer *b, const db_column *column, bool with_default)
         buffer_format(b, " DEFAULT %s", zero_of(column->kind));
 }
 
-/* ---- what is there
- * ---------------------------------------------------------------------------------------- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
 static ku_status read_columns(
     db *d, arena *a, ku_str table, found_column **ret_columns, size_t *ret_count)
@@ -114,7 +113,7 @@ static ku_status read_columns(
 
     ku_status status = db_query_text(d,
         KU_STR("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk "
-               "FROM pragma_table_info(?1) ORDER BY cid"),
+               "FROM pragma_table_info($1) ORDER BY cid"),
         binds, 1, &rows);
     while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
         if (count == capacity) {
@@ -191,8 +190,7 @@ static ku_status compare_extra(
     return KU_OK;
 }
 
-/* ---- what is missing
- * ---------------------------------------------------------------------------------------- */
+/* ---- what is missing ------------------------------------------------------------------------- */
 
 static ku_status run_ddl(db *d, const db_table *table, buffer *b, ku_error *ret_error)
 {
@@ -263,8 +261,8 @@ static ku_status compare_index(
 
     ku_status status = db_query_text(d,
         KU_STR(
-            "SELECT c.name, l.\"unique\" FROM pragma_index_list(?1) l, pragma_index_info(l.name) c "
-            "WHERE l.name = ?2 ORDER BY c.seqno"),
+            "SELECT c.name, l.\"unique\" FROM pragma_index_list($1) l, pragma_index_info(l.name) c "
+            "WHERE l.name = $2 ORDER BY c.seqno"),
         binds, 2, &rows);
     while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
         there = true;

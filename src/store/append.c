@@ -27,8 +27,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-/* ---- what is refused
- * ---------------------------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, int64_t current)
 {
@@ -114,8 +113,7 @@ static ku_status check_key(ku_scope *scope, ku_str key)
     return status;
 }
 
-/* ---- headers
- * ---------------------------------------------------------------------------------------------- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 static const ku_field header_fields[] = {
     KU_FIELD(ku_header, name, .length = KU_BETWEEN(1, LIMIT_NAME_BYTES)),
@@ -187,9 +185,7 @@ static ku_status make_headers(ku_scope *scope, const log_append *append, ku_raw 
     return KU_OK;
 }
 
-/* ---- the event
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the event ------------------------------------------------------------------------------- */
 
 static int current_version(const event_def *def)
 {

@@ -31,8 +31,7 @@ static ku_status check_cancelled(ku_scope *scope, int64_t n_events)
     return scope_fail(scope, KU_CANCELLED, "nobody waits for the answer any more");
 }
 
-/* ---- one stream
- * ------------------------------------------------------------------------------------------ */
+/* ---- one stream ------------------------------------------------------------------------------ */
 
 ku_status log_stream(ku_scope *scope, ku_id stream, stream_state *ret_state)
 {
@@ -155,8 +154,7 @@ ku_status log_each_of_stream(ku_scope *scope, const event_catalog *catalog, ku_i
     return status;
 }
 
-/* ---- one lane
- * ---------------------------------------------------------------------------------------------- */
+/* ---- one lane -------------------------------------------------------------------------------- */
 
 static stored_event lane_row(ku_id tenant, int32_t lane, const db_rows *rows)
 {

@@ -9,7 +9,7 @@
 
 #include "store/work.h"
 
-/* ---- append.c -------------------------------------------------------------------------------------- */
+/* ---- append.c -------------------------------------------------------------------------------- */
 
 typedef struct log_append {
     const event_def *def;
@@ -34,7 +34,7 @@ ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, 
 /* KU_REFUSED, reason `stream_type_mismatch`, with its details. */
 ku_status log_type_mismatch(ku_scope *scope, const stream_state *state, const char *entity);
 
-/* ---- upcast.c: the one place where stored payloads become current ---------------------------------- */
+/* ---- upcast.c: the one place where stored payloads become current ---------------------------- */
 
 /* An event as its row has it; text may be borrowed from the row. */
 typedef struct stored_event {
@@ -56,7 +56,7 @@ ku_status log_lift(ku_scope *scope, const event_catalog *catalog, const stored_e
 ku_status log_lift_as(ku_scope *scope, const event_def *def, const stored_event *stored,
     ku_event *ret_event);
 
-/* ---- load.c --------------------------------------------------------------------------------------------- */
+/* ---- load.c ---------------------------------------------------------------------------------- */
 
 typedef struct log_range {
     int64_t after_version;        /* exclusive */
@@ -91,12 +91,12 @@ typedef struct lane_head {
 /* All lanes (of one tenant, or with a nil id of all), sorted; in the scope's memory. */
 ku_status log_lanes(ku_scope *scope, ku_id tenant, lane_head **ret_lanes, size_t *ret_count);
 
-/* ---- archive.c -------------------------------------------------------------------------------------------- */
+/* ---- archive.c ------------------------------------------------------------------------------- */
 
 ku_status log_archive(ku_scope *scope, const ku_entity *entity, ku_id stream, ku_str reason);
 ku_status log_restore(ku_scope *scope, const ku_entity *entity, ku_id stream);
 
-/* ---- snapshot.c ------------------------------------------------------------------------------------------- */
+/* ---- snapshot.c ------------------------------------------------------------------------------ */
 
 typedef struct snapshot {
     int64_t version;
@@ -110,13 +110,13 @@ ku_status log_snapshot_find(ku_scope *scope, const ku_entity *entity, ku_id stre
 ku_status log_snapshot_put(ku_scope *scope, ku_id tenant, const ku_entity *entity, ku_id stream,
     const snapshot *snapshot);
 
-/* ---- schema.c: the tables of the log, created and migrated --------------------------------------------- */
+/* ---- schema.c: the tables of the log, created and migrated ----------------------------------- */
 
 ku_status log_schema_apply(db *d, ku_error *ret_error);
 /* KU_CONFLICT: the file is newer than the program; KU_NOT_FOUND: no tables yet. */
 ku_status log_schema_check(db *d, ku_error *ret_error);
 
-/* ---- check.c: integrity ------------------------------------------------------------------------------- */
+/* ---- check.c: integrity ---------------------------------------------------------------------- */
 
 typedef struct check_report {
     int64_t events, streams, lanes, problems;
@@ -128,7 +128,7 @@ typedef struct check_report {
 ku_status log_check(ku_scope *scope,
     void (*problem)(void *context, ku_str sentence), void *context, check_report *ret_report);
 
-/* ---- request.c: idempotent requests ------------------------------------------------------------------- */
+/* ---- request.c: idempotent requests ---------------------------------------------------------- */
 
 typedef struct stored_request {
     bool found;
@@ -143,7 +143,7 @@ ku_status log_request_put(db *d, ku_id tenant, ku_str user, ku_str request_id, k
 /* Forgets at most `limit` that have expired. */
 ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purged);
 
-/* ---- cursor.c: where consumers are ----------------------------------------------------------------------- */
+/* ---- cursor.c: where consumers are ----------------------------------------------------------- */
 
 typedef struct cursor {
     ku_id tenant;

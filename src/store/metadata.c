@@ -38,8 +38,7 @@ ku_str metadata_write(ku_scope *scope, const ku_event *event)
     return buffer_str(&b);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Where a text member of that name goes; NULL: it is not one. */
 static ku_str *member_of(ku_event *event, ku_str name)

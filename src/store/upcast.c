@@ -23,8 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- failures
- * ----------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 /*
  * The error that is set becomes one of this event; `doing` says what was tried.  What may pass
@@ -49,8 +48,7 @@ static ku_status event_failed(
         stream, stored->version, doing, why.len > 0 ? ": " : "", KU_FMT(why));
 }
 
-/* ---- migrations
- * ------------------------------------------------------------------------------------------ */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 static const char *const step_names[] = {
     [KU_STEP_RENAME] = "rename",
@@ -142,8 +140,7 @@ static ku_status migrate(ku_scope *scope, const event_def *def, const stored_eve
     return KU_OK;
 }
 
-/* ---- decoding
- * ---------------------------------------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 static ku_status decode(
     ku_scope *scope, const event_def *def, ku_json *payload, const void **ret_payload)

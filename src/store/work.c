@@ -26,8 +26,7 @@ void work_init(work *w, db *d, work *parent, arena *memory)
     *w = (work){.d = d, .parent = parent, .arena = memory};
 }
 
-/* ---- streams
- * ---------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 /* Ids are random at their end, so a few bytes of them are a hash. */
 static size_t hash_stream(ku_id tenant, ku_id stream)
@@ -164,8 +163,7 @@ void work_merge(work *scope_layer)
     scope_layer->first = scope_layer->last = NULL;
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static ku_status each_of_layer(ku_scope *scope, const work *w, ku_id tenant, ku_id stream,
     ku_status (*callback)(ku_scope *scope, const pending_event *pending, void *context),
@@ -203,8 +201,7 @@ ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
     return status;
 }
 
-/* ---- numbering
- * ------------------------------------------------------------------------------------------ */
+/* ---- numbering ------------------------------------------------------------------------------- */
 
 typedef struct numbered {
     pending_event *pending;
@@ -288,8 +285,7 @@ ku_status work_number(work *batch)
     return KU_OK;
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 enum { INSERT_COLUMNS = 9, UPDATE_COLUMNS = 8, EVENT_COLUMNS = 11, KEY_COLUMNS = 4 };
 
