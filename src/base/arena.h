@@ -25,8 +25,8 @@ void *arena_alloc(arena *a, size_t size);
 /* Not zeroed; alignment 1: for text that is written at once. */
 char *arena_text(arena *a, size_t size);
 /*
- * Grows what was made last, in place: `end` is where it ends.  False, and nothing changed, if something
- * was made behind it or its chunk is full.
+ * Grows what was made last, in place: `end` is where it ends.  False, and nothing changed, if
+ * something was made behind it or its chunk is full.
  */
 bool arena_extend(arena *a, const char *end, size_t more);
 /* A copy with a NUL behind it. */

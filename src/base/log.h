@@ -17,7 +17,8 @@ typedef struct log_sink {
     log_level least;
 } log_sink;
 
-/* A message and, formatted behind it, its facts as ready JSON members (may be NULL): `"a":1,"b":2`. */
+/* A message and, formatted behind it, its facts as ready JSON members (may be NULL): `"a":1,"b":2`.
+ */
 void log_line(const log_sink *sink, log_level level, const char *message, const char *facts, ...)
     __attribute__((format(printf, 4, 5)));
 
