@@ -12,8 +12,7 @@
 
 #include <stdio.h>
 
-/* Goods arrive: an event.  Summed up by article they are the stock: a row.  One struct does both.
- */
+/* Goods arrive: an event.  Summed up by article they are the stock: a row.  One struct is both. */
 typedef struct goods {
     ku_str sku;
     int64_t quantity;

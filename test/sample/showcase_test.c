@@ -230,6 +230,20 @@ static void showcase_6_a_snapshot_gives_the_same_state(void **state)
 
 /* ---- the rest of the original's tests -------------------------------------------------------- */
 
+/* The wire shows milliseconds, so a time from the wire means that whole millisecond. */
+static void the_time_that_an_event_shows_includes_the_event(void **state)
+{
+    sample *s = *state;
+    for (int i = 0; i < 20; i++) {
+        const answer *made =
+            sample_write(s, "showcase:write:invoice:create", "{\"customer\":\"Acme\"}");
+        const answer *then =
+            sample_query(s, "showcase:query:invoice:state", "{\"id\":\"%s\",\"asOf\":\"%s\"}",
+                at(made, "data.id"), at(made, "data.event.createdAt"));
+        assert_at(then, "data.status", "draft");
+    }
+}
+
 static void an_old_event_after_a_snapshot_is_lifted(void **state)
 {
     sample *s = *state;
@@ -534,6 +548,7 @@ int main(void)
         SHOWCASE_TEST(showcase_4_an_event_of_version_1_is_read_as_version_2),
         SHOWCASE_TEST(showcase_5_an_archived_invoice_is_missing_and_its_events_are_kept),
         SHOWCASE_TEST(showcase_6_a_snapshot_gives_the_same_state),
+        SHOWCASE_TEST(the_time_that_an_event_shows_includes_the_event),
         SHOWCASE_TEST(an_old_event_after_a_snapshot_is_lifted),
         SHOWCASE_TEST(a_payment_of_version_1_counts_for_its_customer),
         SHOWCASE_TEST(each_tenant_sees_its_own_revenue),
