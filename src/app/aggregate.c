@@ -141,12 +141,20 @@ static ku_status find_stream(ku_scope *scope, const ku_entity *entity, ku_id str
     return visible ? KU_OK : KU_NOT_FOUND;
 }
 
+/*
+ * Clients know instants to the millisecond (createdAt on the wire), the log to the microsecond: a
+ * whole millisecond means all of it, so that asking as of an event's createdAt shows the event.
+ */
 static log_range range_of(const ku_load_options *options)
 {
-    return (log_range){
+    log_range range = {
         .to_version = options->at_version.set ? options->at_version.value : 0,
         .as_of = options->as_of,
     };
+
+    if (range.as_of.set && range.as_of.value.unix_us % 1000 == 0)
+        range.as_of.value.unix_us += 999;
+    return range;
 }
 
 /* Nothing to fold: the stream is missing, or it begins after the point in time. */

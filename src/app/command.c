@@ -10,7 +10,7 @@ enum { SLOW_HANDLER_US = 10000 };
 
 static ku_status gate_depth(ku_scope *scope, const command *c)
 {
-    if (json_depth(c->payload) <= LIMIT_PAYLOAD_DEPTH)
+    if (json_depth(c->payload) - 1 <= LIMIT_PAYLOAD_DEPTH) /* the payload itself is at depth 0 */
         return KU_OK;
     ku_str params = arena_format(&scope->arena, "{\"maxDepth\":%d}", LIMIT_PAYLOAD_DEPTH);
     ku_status status = scope_issue(scope, KU_STR("payload"), "too_deep", params);
@@ -148,6 +148,7 @@ static ku_status run_gated(ku_scope *scope, command *c, bool write, call_rate *r
     if (c->handler == NULL)
         return ku_not_found(scope, "handler", c->type);
     scope->feature = c->handler->feature;
+    scope->handler = c->handler;
     status = gate_toggle(scope, c->handler);
     if (status == KU_OK)
         status = gate_rate(scope, c, rate);
@@ -178,6 +179,7 @@ ku_status command_run(ku_scope *scope, command *c, bool write, call_rate *rate)
     c->error = scope->error;
     if (c->status != KU_OK && ku_status_http(c->status) >= 500)
         app_log_failure(scope->app, scope, c->type);
-    ku_clear_error(scope);
+    if (c->status == KU_OK)
+        ku_clear_error(scope);
     return c->status;
 }

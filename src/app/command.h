@@ -17,11 +17,12 @@ typedef struct command {
     const handler_entry *handler; /* once found */
     bool charged;                 /* the rate limit has been paid; running again is free */
     ku_status status;
-    scope_error error; /* of a failed one; in the scope's memory */
+    scope_error error; /* of a failed one */
     ku_reply reply;
 } command;
 
-/* Runs it in the scope; the error, if any, is in command->error, and the scope's is clear. */
+/* Runs it in the scope; a failure's error is in command->error, too, and lives until the scope's.
+ */
 ku_status command_run(ku_scope *scope, command *c, bool write, call_rate *rate);
 
 /* Runs a standard handler of an entity: entity_verbs.c. */

@@ -76,8 +76,7 @@ const char *describe_verb(ku_verb verb)
     return names[verb];
 }
 
-/* ---- schemas ------------------------------------------------------------------------------------
- */
+/* ---- schemas -------------------------------------------------------------------------------- */
 
 void describe_schema(buffer *b, const ku_shape *shape)
 {

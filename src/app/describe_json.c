@@ -33,8 +33,7 @@ static void put_name(buffer *b, const char *key, ku_str name)
     json_put_text(b, name);
 }
 
-/* ---- entities
- * -------------------------------------------------------------------------------------- */
+/* ---- entities ------------------------------------------------------------------------------- */
 
 static void put_unique(buffer *b, const ku_entity *entity)
 {
@@ -101,8 +100,7 @@ static void put_entity(buffer *b, const entity_entry *entry)
     buffer_add_char(b, '}');
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------ */
+/* ---- events --------------------------------------------------------------------------------- */
 
 static void put_step(buffer *b, const ku_step *step)
 {
@@ -188,8 +186,7 @@ static void put_event(buffer *b, const event_def *def)
     buffer_add_char(b, '}');
 }
 
-/* ---- projections and tables
- * ------------------------------------------------------------------------ */
+/* ---- projections and tables ----------------------------------------------------------------- */
 
 static void put_subscriptions(buffer *b, const registry *r, const ku_on *on)
 {
@@ -260,8 +257,7 @@ static void put_table(buffer *b, const row_table *table)
     buffer_add_char(b, '}');
 }
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------------ */
+/* ---- handlers ------------------------------------------------------------------------------- */
 
 static void put_handler(buffer *b, const handler_entry *entry)
 {
@@ -329,8 +325,7 @@ static void put_hooks(buffer *b, const ku_hook *hook)
     buffer_add_char(b, ']');
 }
 
-/* ---- the document
- * -------------------------------------------------------------------------------------- */
+/* ---- the document --------------------------------------------------------------------------- */
 
 static void put_feature(buffer *b, const registry *r, const feature_entry *feature)
 {

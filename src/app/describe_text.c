@@ -18,8 +18,7 @@ static void put_list(buffer *b, const char *const *names, const char *separator)
         buffer_format(b, "%s%s", i == 0 ? "" : separator, names[i]);
 }
 
-/* ---- fields
- * ---------------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 static const char *kind_name(int kind)
 {
@@ -117,8 +116,7 @@ static void put_fields(buffer *b, const ku_shape *shape, int indent)
     }
 }
 
-/* ---- entities and events
- * ------------------------------------------------------------------------------ */
+/* ---- entities and events -------------------------------------------------------------------- */
 
 static void put_rules(buffer *b, const ku_entity *entity)
 {
@@ -215,8 +213,7 @@ static void put_automatic_events(buffer *b, const entity_entry *entry)
     buffer_add_text(b, ", automatic\n");
 }
 
-/* ---- projections and handlers
- * ---------------------------------------------------------------------------- */
+/* ---- projections and handlers --------------------------------------------------------------- */
 
 static void put_subscriptions(buffer *b, const registry *r, const ku_on *on)
 {
@@ -292,8 +289,7 @@ static void put_hooks(buffer *b, const ku_hook *hook)
             hook->phase == KU_AFTER_COMMIT ? "after the commit" : "in the transaction");
 }
 
-/* ---- the document
- * ------------------------------------------------------------------------------------------ */
+/* ---- the document --------------------------------------------------------------------------- */
 
 static void put_feature(buffer *b, const registry *r, const feature_entry *feature)
 {

@@ -61,7 +61,8 @@ static ku_status guard_roles(ku_scope *scope, const entity_entry *entity, uint64
             "access denied to field %" KU_PRI " of %s", KU_FMT(field), entity->entity->name);
         scope->error.i18n_key = KU_STR("errors.access.fieldDenied");
         ku_detail_text(scope, "field", field);
-        ku_detail_text(scope, "entity", ku_str_from(entity->entity->name));
+        if (scope->handler != NULL)
+            ku_detail_text(scope, "handler", scope->handler->name);
         return status;
     }
     return KU_OK;

@@ -55,6 +55,7 @@ struct ku_scope {
     struct work *work; /* what it is going to write; NULL in a query */
     struct ku_app *app;
     const struct feature_entry *feature; /* whose code runs */
+    const struct handler_entry *handler; /* which one; NULL in projections and hooks */
 };
 
 /* Makes a zeroed scope usable / frees its memory.  scope_reset empties it but keeps its memory. */

@@ -102,7 +102,8 @@ void shape_encode(buffer *b, const ku_shape *shape, const void *struct_, bool wi
     buffer_add_char(b, '{');
     for (size_t i = 0; i < shape->n_fields; i++) {
         const ku_field *field = &shape->fields[i];
-        if (!with_nulls && !field_is_set(field, struct_))
+        bool shows_null = with_nulls || (field->flags & KU_NULLABLE) != 0;
+        if (!shows_null && !field_is_set(field, struct_))
             continue;
         if (!first)
             buffer_add_char(b, ',');

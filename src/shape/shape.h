@@ -48,7 +48,7 @@ ku_status shape_decode_partial(ku_scope *scope, const ku_shape *shape, const ku_
 /* Checks a struct that a program filled: bounds, lengths, one_of, valid UTF-8, finite doubles. */
 ku_status shape_check(ku_scope *scope, const ku_shape *shape, const void *struct_, ku_str prefix);
 
-/* `{…}`; optional members that are not set are left out, or null with `with_nulls`. */
+/* `{…}`; optional members that are not set are left out, or null if KU_NULLABLE or `with_nulls`. */
 void shape_encode(buffer *b, const ku_shape *shape, const void *struct_, bool with_nulls);
 /* One field's value; null if it is optional and not set. */
 void field_encode(buffer *b, const ku_field *field, const void *struct_);
