@@ -41,8 +41,7 @@ int cmd_consumers(const cli *program, int argc, char **argv);
 int cmd_projections(const cli *program, int argc, char **argv);
 int cmd_check(const cli *program, int argc, char **argv);
 
-/* ---- options.c: options that several subcommands have
- * ----------------------------------------------- */
+/* ---- options.c: options that several subcommands have --------------------------------------- */
 
 enum { CLI_FEATURE_FILES_MAX = 64 };
 
@@ -58,9 +57,8 @@ extern const struct argp cli_argp_database; /* --database URL */
 extern const struct argp cli_argp_features; /* --feature FILE … */
 extern const struct argp cli_argp_json;     /* --json */
 
-enum { CLI_CHILDREN_MAX = 3 };
-/* For a parser's ARGP_KEY_INIT: gives the children their input. */
-void cli_give_children(struct argp_state *state, cli_options *options);
+/* For a parser's ARGP_KEY_INIT: gives its `count` children, all of the above, their input. */
+void cli_give_children(struct argp_state *state, size_t count, cli_options *options);
 
 /* Leaves out what argp would add to every help list. */
 char *cli_help_filter(int key, const char *text, void *input);
@@ -79,8 +77,7 @@ bool cli_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_valu
 /* A UUID argument, or argp's usage error. */
 ku_id cli_parse_id(struct argp_state *state, const char *what, const char *text);
 
-/* ---- load.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- load.c --------------------------------------------------------------------------------- */
 
 /*
  * The features that are linked in and those of the shared objects, as one NULL-terminated list that
@@ -90,8 +87,7 @@ ku_id cli_parse_id(struct argp_state *state, const char *what, const char *text)
 ku_status cli_load_features(const cli *program, const cli_options *options,
     const ku_feature *const **ret_features, ku_error *ret_error);
 
-/* ---- output.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- output.c ------------------------------------------------------------------------------- */
 
 /* `kumiko serve: <message>` on stderr; returns the status' exit code. */
 int cli_fail(const cli *program, ku_status status, const char *format, ...)

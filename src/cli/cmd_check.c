@@ -20,7 +20,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     (void)argument;
     if (key != ARGP_KEY_INIT)
         return ARGP_ERR_UNKNOWN;
-    cli_give_children(state, state->input);
+    cli_give_children(state, 2, state->input);
     return 0;
 }
 
@@ -46,6 +46,11 @@ static void on_problem(void *context, ku_str sentence)
     buffer_done(&line);
 }
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_report(const check_report *report, problems *found)
 {
     if (found->json) {
@@ -54,13 +59,14 @@ static void print_report(const check_report *report, problems *found)
             report->events, report->streams, report->lanes, KU_FMT(buffer_str(&found->list)));
         return;
     }
-    (void)printf("%" PRId64 " events, %" PRId64 " streams, %" PRId64 " lanes: ", report->events,
-        report->streams, report->lanes);
+    (void)printf("%" PRId64 " event%s, %" PRId64 " stream%s, %" PRId64 " lane%s: ", report->events,
+        plural(report->events), report->streams, plural(report->streams), report->lanes,
+        plural(report->lanes));
     if (report->problems == 0)
         (void)printf("%sno problems%s\n", cli_ink_text(INK_GREEN), cli_ink_text(INK_PLAIN));
     else
         (void)printf("%s%" PRId64 " problem%s%s\n", cli_ink_text(INK_RED), report->problems,
-            report->problems == 1 ? "" : "s", cli_ink_text(INK_PLAIN));
+            plural(report->problems), cli_ink_text(INK_PLAIN));
 }
 
 int cmd_check(const cli *program, int argc, char **argv)

@@ -50,7 +50,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &consumers->common);
+        cli_give_children(state, 2, &consumers->common);
         return 0;
     case 't':
         consumers->tenant = cli_parse_id(state, "--tenant", argument);
@@ -69,8 +69,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* ---- list
- * --------------------------------------------------------------------------------------------- */
+/* ---- list ----------------------------------------------------------------------------------- */
 
 /* What all lanes of a consumer add up to. */
 typedef struct summary {
@@ -213,8 +212,7 @@ static ku_status list(cli_reader *reader, const consumers_options *consumers)
     return KU_OK;
 }
 
-/* ---- restart
- * ------------------------------------------------------------------------------------------ */
+/* ---- restart -------------------------------------------------------------------------------- */
 
 static ku_status check_known(cli_reader *reader, const char *name)
 {
@@ -271,8 +269,7 @@ static int restart(const cli *program, const consumers_options *consumers)
     return 0;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------ */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 int cmd_consumers(const cli *program, int argc, char **argv)
 {

@@ -30,7 +30,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     (void)argument;
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &describe->common);
+        cli_give_children(state, 2, &describe->common);
         return 0;
     case OPTION_OPENAPI:
         describe->openapi = true;

@@ -43,8 +43,7 @@ static const char about[] =
     "With the features at hand (--feature) payloads are lifted to their present version. With "
     "--follow, --json prints one object per line.";
 
-/* ---- arguments
- * --------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------ */
 
 static void take_argument(events_options *events, char *argument, struct argp_state *state)
 {
@@ -83,7 +82,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &events->common);
+        cli_give_children(state, 3, &events->common);
         return 0;
     case 't':
         selection->tenant = cli_parse_id(state, "--tenant", argument);
@@ -123,9 +122,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* ---- list
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- list ----------------------------------------------------------------------------------- */
 
 static void write_json(const ku_event *event, const char *before, const char *after)
 {
@@ -235,9 +232,7 @@ static ku_status list(cli_reader *reader, events_options *events)
     return status;
 }
 
-/* ---- show
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- show ----------------------------------------------------------------------------------- */
 
 static void put_line(buffer *b, const char *name, ku_str value)
 {
@@ -298,8 +293,7 @@ static ku_status show(cli_reader *reader, const events_options *events)
     return KU_OK;
 }
 
-/* ---- follow
- * ---------------------------------------------------------------------------------------------- */
+/* ---- follow --------------------------------------------------------------------------------- */
 
 typedef struct follower {
     cli_reader *reader;
@@ -417,8 +411,7 @@ static ku_status follow(cli_reader *reader, const events_options *events)
     return status;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 int cmd_events(const cli *program, int argc, char **argv)
 {

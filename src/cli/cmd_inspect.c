@@ -55,7 +55,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &inspect->common);
+        cli_give_children(state, 3, &inspect->common);
         return 0;
     case 't':
         inspect->tenant = cli_parse_id(state, "--tenant", argument);
@@ -83,8 +83,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* ---- folding
- * --------------------------------------------------------------------------------------- */
+/* ---- folding -------------------------------------------------------------------------------- */
 
 typedef struct inspection {
     arena *arena; /* of the scope: lives as long as the events */
@@ -125,8 +124,7 @@ static const ku_json *state_json(inspection *in)
     return cli_json(in->arena, buffer_str(&text));
 }
 
-/* ---- for people
- * ------------------------------------------------------------------------------------ */
+/* ---- for people ----------------------------------------------------------------------------- */
 
 static void add_value(buffer *b, const ku_json *json)
 {
@@ -208,8 +206,7 @@ static void print_state(const inspection *in)
     buffer_done(&text);
 }
 
-/* ---- for programs
- * ------------------------------------------------------------------------------------ */
+/* ---- for programs --------------------------------------------------------------------------- */
 
 static void put_change(buffer *b, const json_change *change)
 {
@@ -282,8 +279,7 @@ static void write_state(const inspection *in)
     buffer_done(&text);
 }
 
-/* ---- the command
- * ---------------------------------------------------------------------------------------- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 static ku_status on_event(ku_scope *scope, const ku_event *event, void *context)
 {

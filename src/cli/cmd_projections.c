@@ -26,7 +26,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &projections->common);
+        cli_give_children(state, 3, &projections->common);
         return 0;
     case 't':
         projections->tenant = cli_parse_id(state, "--tenant", argument);

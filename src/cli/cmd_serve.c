@@ -84,7 +84,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &serve->common);
+        cli_give_children(state, 2, &serve->common);
         return 0;
     case OPTION_LISTEN:
         serve->listen = argument;
@@ -118,8 +118,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* ---- signals
- * ---------------------------------------------------------------------------------------- */
+/* ---- signals -------------------------------------------------------------------------------- */
 
 static _Atomic(server *) running; /* what a signal stops; NULL while there is none */
 static atomic_bool stop_requested;
@@ -147,8 +146,7 @@ static void catch_signals(void)
     (void)sigaction(SIGPIPE, &action, NULL);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------ */
+/* ---- running -------------------------------------------------------------------------------- */
 
 /* Splits at commas, in place; NULL-terminated. */
 static void split(char *text, const char *ret_items[static LIST_MAX + 1])

@@ -77,7 +77,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        cli_give_children(state, &token->common);
+        cli_give_children(state, 1, &token->common);
         return 0;
     case 't':
         token->user.tenant = cli_parse_id(state, "--tenant", argument);

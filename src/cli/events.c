@@ -124,8 +124,7 @@ static ku_status collect_lane(ku_scope *scope, const lane_head *lane, key_list *
     return status;
 }
 
-/* ---- one stream
- * -------------------------------------------------------------------------------------- */
+/* ---- one stream ----------------------------------------------------------------------------- */
 
 static bool names_type(ku_scope *scope, ku_str types_json, ku_str name)
 {
@@ -206,8 +205,7 @@ ku_status events_select(
     return KU_OK;
 }
 
-/* ---- reading one
- * ------------------------------------------------------------------------------------------ */
+/* ---- reading one ---------------------------------------------------------------------------- */
 
 ku_status events_lift(
     cli_reader *reader, const stored_event *stored, bool as_stored, ku_event *ret_event)

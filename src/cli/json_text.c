@@ -55,8 +55,7 @@ void cli_json_pretty(buffer *b, const ku_json *json, int indent)
     buffer_format(b, "\n%*s%c", indent, "", object ? '}' : ']');
 }
 
-/* ---- differences
- * ------------------------------------------------------------------------------------ */
+/* ---- differences ---------------------------------------------------------------------------- */
 
 typedef struct differ {
     arena *arena;

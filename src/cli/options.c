@@ -61,9 +61,9 @@ const struct argp cli_argp_database = {.options = database_options, .parser = pa
 const struct argp cli_argp_features = {.options = feature_options, .parser = parse_feature};
 const struct argp cli_argp_json = {.options = json_options, .parser = parse_json};
 
-void cli_give_children(struct argp_state *state, cli_options *options)
+void cli_give_children(struct argp_state *state, size_t count, cli_options *options)
 {
-    for (size_t i = 0; state->root_argp->children[i].argp != NULL; i++)
+    for (size_t i = 0; i < count; i++)
         state->child_inputs[i] = options;
 }
 

@@ -45,8 +45,7 @@ ku_status cli_refuse(ku_error *ret_error, ku_status status, const char *format, 
     return status;
 }
 
-/* ---- colours ------------------------------------------------------------------------------------
- */
+/* ---- colours -------------------------------------------------------------------------------- */
 
 static bool has_colours(void)
 {
@@ -84,8 +83,7 @@ void cli_add_safely(buffer *b, ku_str text)
     }
 }
 
-/* ---- tables
- * -------------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 void cli_table_init(cli_table *table, arena *a, const cli_column *columns, size_t n_columns)
 {
@@ -126,16 +124,15 @@ static size_t display_width(ku_str text)
     return width;
 }
 
-static void print_cell(FILE *file, ku_str text, size_t width, bool right, bool last)
+/* Blanks are owed, and paid only when something follows them: no line ends in blanks. */
+static void print_cell(FILE *file, ku_str text, size_t width, bool right, int *owed)
 {
     const size_t own = display_width(text);
     const int gap = (int)(width > own ? width - own : 0);
 
-    if (right)
-        (void)fprintf(file, "%*s", gap, "");
-    (void)fprintf(file, "%" KU_PRI, KU_FMT(text));
-    if (!last)
-        (void)fprintf(file, "%*s", (right ? 0 : gap) + 2, "");
+    if (text.len > 0)
+        (void)fprintf(file, "%*s%" KU_PRI, *owed + (right ? gap : 0), "", KU_FMT(text));
+    *owed = (text.len > 0 ? (right ? 0 : gap) : *owed + (int)width) + 2;
 }
 
 void cli_table_print(const cli_table *table, FILE *file)
@@ -151,15 +148,16 @@ void cli_table_print(const cli_table *table, FILE *file)
             widths[i % columns] = width;
     }
 
+    int owed = 0;
     (void)fputs(cli_ink_text(INK_BOLD), file);
     for (size_t i = 0; i < columns; i++)
-        print_cell(file, ku_str_from(table->columns[i].title), widths[i], table->columns[i].right,
-            i + 1 == columns);
+        print_cell(
+            file, ku_str_from(table->columns[i].title), widths[i], table->columns[i].right, &owed);
     (void)fprintf(file, "%s\n", cli_ink_text(INK_PLAIN));
     for (size_t i = 0; i < table->n_cells; i++) {
         const size_t column = i % columns;
-        print_cell(file, table->cells[i], widths[column], table->columns[column].right,
-            column + 1 == columns);
+        owed = column == 0 ? 0 : owed;
+        print_cell(file, table->cells[i], widths[column], table->columns[column].right, &owed);
         if (column + 1 == columns)
             (void)fputc('\n', file);
     }

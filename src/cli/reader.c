@@ -84,8 +84,7 @@ ku_status cli_reader_pause(cli_reader *reader, unsigned seconds)
     return status == KU_OK ? KU_OK : scope_fail(&reader->scope, status, "%s", db_error(reader->d));
 }
 
-/* ---- tenants
- * ------------------------------------------------------------------------------------- */
+/* ---- tenants -------------------------------------------------------------------------------- */
 
 ku_status cli_choose_tenant(cli_reader *reader, const ku_id *named, ku_id *ret_tenant)
 {
