@@ -61,11 +61,23 @@ void sample_start(sample *s)
     s->running = true;
 }
 
+/* A sanitizer's remark about undefined behaviour does not end the server, but it is a failure. */
+static bool has_complaint(const char *output)
+{
+    return strstr(output, "runtime error:") != NULL;
+}
+
 int sample_stop(sample *s, int signal_number)
 {
     assert(s->running);
     http_close(s->client);
     int exit_code = process_stop(&s->server, signal_number);
+    char *output = process_output(&s->server);
+    if (exit_code == 0 && has_complaint(output))
+        exit_code = -1;
+    if (exit_code != 0 && signal_number != SIGKILL)
+        print_error("%s ended with %d; it printed:\n%s\n", s->program, exit_code, output);
+    free(output);
     process_done(&s->server);
     s->running = false;
     return exit_code;
@@ -79,13 +91,13 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
-void sample_close(sample *s)
+int sample_close(sample *s)
 {
-    if (s->running)
-        (void)sample_stop(s, SIGKILL);
+    int exit_code = s->running ? sample_stop(s, SIGTERM) : 0;
     (void)nftw(s->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     arena_done(&s->arena);
     free(s);
+    return exit_code;
 }
 
 const char *sample_token(sample *s, const char *tenant, const char *user, const char *roles)
@@ -434,6 +446,5 @@ int open_folder(void **state)
 
 int close_sample(void **state)
 {
-    sample_close(*state);
-    return 0;
+    return sample_close(*state);
 }

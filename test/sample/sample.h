@@ -42,7 +42,8 @@ typedef struct sample {
 
 /* A fresh folder and a server in it, signed in as the administrator.  Free with sample_close. */
 sample *sample_open(const char *program);
-void sample_close(sample *s);
+/* Stops the server as an operator would; its exit code, which is 0 unless something is wrong. */
+int sample_close(sample *s);
 /* The server alone, on the same file.  Stopping returns its exit code (or minus the signal). */
 void sample_start(sample *s);
 int sample_stop(sample *s, int signal_number);
