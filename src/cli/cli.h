@@ -81,7 +81,7 @@ ku_id cli_parse_id(struct argp_state *state, const char *what, const char *text)
 
 /*
  * The features that are linked in and those of the shared objects, as one NULL-terminated list that
- * lives as long as the process.  KU_INVALID: a file is missing, is no feature, or was built for
+ * is good until the next call.  KU_INVALID: a file is missing, is no feature, or was built for
  * another ABI; the message names it.
  */
 ku_status cli_load_features(const cli *program, const cli_options *options,

@@ -302,32 +302,39 @@ typedef struct follower {
     size_t n_seen;
 } follower;
 
+static void print_line(ku_scope *scope, const ku_event *event)
+{
+    char stream[37], at[25];
+    buffer line = {0};
+
+    ku_time_format(event->at, at);
+    ku_id_format(event->stream, stream);
+    buffer_format(&line, "%s%s%s  %" KU_PRI "  %s", cli_ink_text(INK_DIM), at,
+        cli_ink_text(INK_PLAIN), KU_FMT(ku_event_id(scope, event)), cli_ink_text(INK_BOLD));
+    cli_add_safely(&line, event->name);
+    buffer_format(&line, "%s  %s v%" PRId64 "  ", cli_ink_text(INK_PLAIN), stream, event->version);
+    cli_add_safely(&line, event->json.json);
+    (void)printf("%" KU_PRI "\n", KU_FMT(buffer_str(&line)));
+    buffer_done(&line);
+}
+
 static ku_status on_new(ku_scope *scope, const stored_event *stored, void *context)
 {
     const follower *f = context;
     const event_selection *selection = &f->events->selection;
-    char stream[37], at[25];
     ku_event event;
 
     if (selection->one_stream && !ku_id_equal(stored->stream, selection->stream))
         return KU_OK;
+    const ku_mark mark = ku_scope_mark(scope); /* there may be a million behind --after */
     const ku_status status = events_lift(f->reader, stored, f->events->as_stored, &event);
     if (status != KU_OK)
         return status;
-    if (f->events->common.json) {
+    if (f->events->common.json)
         write_json(&event, "", "\n");
-        return KU_OK;
-    }
-    buffer line = {0};
-    ku_time_format(event.at, at);
-    ku_id_format(event.stream, stream);
-    buffer_format(&line, "%s%s%s  %" KU_PRI "  %s", cli_ink_text(INK_DIM), at,
-        cli_ink_text(INK_PLAIN), KU_FMT(ku_event_id(scope, &event)), cli_ink_text(INK_BOLD));
-    cli_add_safely(&line, event.name);
-    buffer_format(&line, "%s  %s v%" PRId64 "  ", cli_ink_text(INK_PLAIN), stream, event.version);
-    cli_add_safely(&line, event.json.json);
-    (void)printf("%" KU_PRI "\n", KU_FMT(buffer_str(&line)));
-    buffer_done(&line);
+    else
+        print_line(scope, &event);
+    ku_scope_rewind(scope, mark);
     return KU_OK;
 }
 

@@ -8,7 +8,6 @@
 #include "cli/cli.h"
 
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct feature_list {
@@ -69,15 +68,16 @@ static ku_status load_file(const char *file, feature_list *list, ku_error *ret_e
 ku_status cli_load_features(const cli *program, const cli_options *options,
     const ku_feature *const **ret_features, ku_error *ret_error)
 {
-    feature_list list = {.items = mem_zero(1, sizeof(const ku_feature *))};
+    static feature_list list; /* reachable to the end, as what it points at */
 
+    list.items = mem_grow(list.items, sizeof(const ku_feature *));
+    list.items[0] = NULL;
+    list.count = 0;
     list_add(&list, program->features);
     for (size_t i = 0; i < options->n_feature_files; i++) {
         const ku_status status = load_file(options->feature_files[i], &list, ret_error);
-        if (status != KU_OK) {
-            free(list.items);
+        if (status != KU_OK)
             return status;
-        }
     }
     *ret_features = list.items;
     return KU_OK;
