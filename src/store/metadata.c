@@ -78,14 +78,27 @@ static bool scan_char(ku_str *rest, char c)
     return true;
 }
 
-/* Headers come last; they are everything but the brace that closes the metadata. */
+/* Headers come last, and their values are scalars: one object, then the brace of the metadata. */
 static bool scan_headers(ku_str rest, ku_event *event)
 {
-    if (rest.len < 3 || rest.ptr[0] != '{' || rest.ptr[rest.len - 1] != '}' ||
-        rest.ptr[rest.len - 2] != '}')
+    bool quoted = false;
+
+    if (rest.len < 2 || rest.ptr[0] != '{')
         return false;
-    event->headers.json = (ku_str){rest.ptr, rest.len - 1};
-    return true;
+    for (size_t i = 1; i < rest.len; i++) {
+        char c = rest.ptr[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '['))
+            return false;
+        else if (!quoted && c == '}') {
+            event->headers.json = (ku_str){rest.ptr, i + 1};
+            return i + 2 == rest.len && rest.ptr[i + 1] == '}';
+        }
+    }
+    return false;
 }
 
 static bool scan(ku_str rest, ku_event *event)

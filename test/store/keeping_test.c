@@ -1,0 +1,416 @@
+/*
+ * What the log keeps beside events: snapshots, stored requests, cursors, its tables.
+ */
+#include "store/log_fixture.h"
+
+#include "base/limits.h"
+
+/* ---- helpers --------------------------------------------------------------------------------- */
+
+/* A scope that writes at once, as a writer's does outside of a batch. */
+static ku_scope *writing(log_fixture *f)
+{
+    scope_reset(&f->batch_scope);
+    f->batch_scope.db = f->writer;
+    f->batch_scope.tenant = f->tenant;
+    f->batch_scope.user = KU_STR("U1");
+    f->batch_scope.now = f->now;
+    return &f->batch_scope;
+}
+
+static void put_snapshot(
+    log_fixture *f, const ku_entity *entity, ku_id stream, int64_t version, const char *state)
+{
+    const snapshot put = {version, entity->state_version, ku_str_from(state)};
+
+    assert_int_equal(log_snapshot_put(writing(f), f->tenant, entity, stream, &put), KU_OK);
+}
+
+static snapshot find_snapshot(
+    log_fixture *f, const ku_entity *entity, ku_id stream, int64_t to_version)
+{
+    snapshot found;
+
+    assert_int_equal(log_snapshot_find(&f->read, entity, stream, to_version, &found), KU_OK);
+    return found;
+}
+
+/* ---- cases: snapshots ------------------------------------------------------------------------ */
+
+static void the_newest_snapshot_is_kept(void **state)
+{
+    log_fixture *f = *state;
+    ku_id stream = id_new(f->now);
+
+    assert_int_equal(find_snapshot(f, &thing, stream, 0).version, 0);
+    put_snapshot(f, &thing, stream, 5, "{\"a\":5}");
+    put_snapshot(f, &thing, stream, 3, "{\"a\":3}"); /* late, and older */
+    snapshot found = find_snapshot(f, &thing, stream, 0);
+    assert_int_equal(found.version, 5);
+    assert_int_equal(found.state_version, 1);
+    assert_text(found.state, "{\"a\":5}");
+    put_snapshot(f, &thing, stream, 7, "{\"a\":7}");
+    assert_int_equal(find_snapshot(f, &thing, stream, 0).version, 7);
+    assert_int_equal(find_snapshot(f, &thing, stream, 7).version, 7);
+    assert_int_equal(find_snapshot(f, &thing, stream, 6).version, 0);
+}
+
+static void a_snapshot_counts_for_its_tenant_entity_and_state_version(void **state)
+{
+    log_fixture *f = *state;
+    ku_id stream = id_new(f->now);
+    ku_entity changed = thing;
+
+    put_snapshot(f, &thing, stream, 5, "{\"a\":5}");
+    assert_int_equal(find_snapshot(f, &other, stream, 0).version, 0);
+    changed.state_version = 2;
+    assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 0);
+    put_snapshot(f, &changed, stream, 4, "{\"b\":4}"); /* of another kind: replaces */
+    assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 4);
+    assert_int_equal(find_snapshot(f, &thing, stream, 0).version, 0);
+
+    f->read.tenant = f->other_tenant;
+    assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 0);
+    const snapshot put = {9, 2, KU_STR("{\"theirs\":9}")};
+    assert_int_equal(log_snapshot_put(writing(f), f->other_tenant, &changed, stream, &put), KU_OK);
+    assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 9);
+    f->read.tenant = f->tenant;
+    assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 4);
+}
+
+/* ---- cases: requests ------------------------------------------------------------------------- */
+
+static ku_status put_request(log_fixture *f, const char *id, const char *reply, int64_t seconds)
+{
+    const ku_time expires = {f->now.unix_us + seconds * 1000000};
+
+    return log_request_put(f->writer, f->tenant, KU_STR("U1"), ku_str_from(id),
+        (ku_id){
+            {1, 2, 3}
+    },
+        200, ku_str_from(reply), f->now, expires);
+}
+
+static stored_request find_request(log_fixture *f, const char *id)
+{
+    stored_request found;
+
+    f->read.user = KU_STR("U1");
+    f->read.now = f->now;
+    assert_int_equal(log_request_find(&f->read, ku_str_from(id), &found), KU_OK);
+    return found;
+}
+
+static void a_stored_reply_is_found_by_its_user_until_it_expires(void **state)
+{
+    log_fixture *f = *state;
+
+    assert_false(find_request(f, "r").found);
+    assert_int_equal(put_request(f, "r", "{\"x\":1}", 10), KU_OK);
+    stored_request found = find_request(f, "r");
+    assert_true(found.found);
+    assert_text(found.reply, "{\"x\":1}");
+    assert_int_equal(found.http_status, 200);
+    assert_int_equal(found.fingerprint.bytes[2], 3);
+    f->read.user = KU_STR("U2");
+    assert_int_equal(log_request_find(&f->read, KU_STR("r"), &found), KU_OK);
+    assert_false(found.found);
+    f->read.tenant = f->other_tenant;
+    assert_false(find_request(f, "r").found);
+    f->read.tenant = f->tenant;
+
+    assert_int_equal(put_request(f, "r", "{\"x\":2}", 10), KU_UNIQUE_VIOLATION);
+    f->now.unix_us += 10 * 1000000;
+    assert_false(find_request(f, "r").found);
+    assert_int_equal(put_request(f, "r", "{\"x\":3}", 10), KU_OK);
+    assert_text(find_request(f, "r").reply, "{\"x\":3}");
+}
+
+static void expired_requests_are_purged_a_few_at_a_time(void **state)
+{
+    log_fixture *f = *state;
+    int64_t purged = -1;
+    char id[8];
+
+    for (int i = 0; i < 5; i++) {
+        snprintf(id, sizeof(id), "r%d", i);
+        assert_int_equal(put_request(f, id, "{}", i < 3 ? 1 : 100), KU_OK);
+    }
+    assert_int_equal(log_request_purge(f->writer, f->now, 10, &purged), KU_OK);
+    assert_int_equal(purged, 0);
+    f->now.unix_us += 2000000;
+    assert_int_equal(log_request_purge(f->writer, f->now, 2, &purged), KU_OK);
+    assert_int_equal(purged, 2);
+    assert_int_equal(log_request_purge(f->writer, f->now, 2, NULL), KU_OK);
+    assert_int_equal(log_request_purge(f->writer, f->now, 2, &purged), KU_OK);
+    assert_int_equal(purged, 0);
+    assert_true(find_request(f, "r4").found);
+}
+
+/* ---- cases: cursors -------------------------------------------------------------------------- */
+
+static const ku_str consumer = KU_STR_INIT("test:projection:sums");
+
+static cursor only_cursor(log_fixture *f)
+{
+    cursor *cursors;
+    size_t n;
+
+    assert_int_equal(log_cursors(&f->read, consumer, f->tenant, &cursors, &n), KU_OK);
+    assert_int_equal(n, 1);
+    return cursors[0];
+}
+
+static size_t count_behind(log_fixture *f)
+{
+    cursor *cursors;
+    size_t n;
+
+    assert_int_equal(log_cursors_behind(&f->read, consumer, &cursors, &n), KU_OK);
+    return n;
+}
+
+static bool move(log_fixture *f, int64_t from, int64_t to)
+{
+    bool moved = false;
+
+    assert_int_equal(
+        log_cursor_move(f->writer, consumer, f->tenant, 0, from, to, f->now, &moved), KU_OK);
+    return moved;
+}
+
+static void a_cursor_moves_only_from_where_it_is(void **state)
+{
+    log_fixture *f = *state;
+
+    for (int i = 0; i < 4; i++)
+        write_name(f, id_new(f->now), "a");
+    assert_int_equal(count_behind(f), 1);
+    assert_int_equal(only_cursor(f).position, 0);
+    assert_int_equal(only_cursor(f).head, 4);
+    assert_text(only_cursor(f).status, "idle");
+    assert_false(move(f, 2, 3)); /* there is no row, so it is at 0 */
+    assert_true(move(f, 0, 2));
+    assert_false(move(f, 0, 2));
+    assert_false(move(f, 1, 3));
+    assert_int_equal(only_cursor(f).position, 2);
+    assert_int_equal(only_cursor(f).updated_at.unix_us, f->now.unix_us);
+    assert_int_equal(count_behind(f), 1);
+    assert_true(move(f, 2, 4));
+    assert_int_equal(count_behind(f), 0);
+    write_name(f, id_new(f->now), "a");
+    assert_int_equal(count_behind(f), 1);
+    assert_whole(f, 5);
+}
+
+static void a_failure_is_noted_and_a_success_clears_it(void **state)
+{
+    log_fixture *f = *state;
+    int64_t lanes = -1;
+
+    write_name(f, id_new(f->now), "a");
+    cursor failed = only_cursor(f);
+    failed.attempts = 3;
+    failed.status = KU_STR("backoff");
+    failed.retry_at.unix_us = f->now.unix_us + 5;
+    failed.last_error = KU_STR("no such luck");
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    cursor found = only_cursor(f);
+    assert_int_equal(found.position, 0);
+    assert_int_equal(found.attempts, 3);
+    assert_int_equal(found.retry_at.unix_us, f->now.unix_us + 5);
+    assert_text(found.status, "backoff");
+    assert_text(found.last_error, "no such luck");
+
+    assert_int_equal(log_consumer_rearm(f->writer, consumer, f->now, &lanes), KU_OK);
+    assert_int_equal(lanes, 0); /* it is not halted */
+    failed.status = KU_STR("halted");
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    assert_int_equal(log_consumer_rearm(f->writer, KU_STR("another"), f->now, &lanes), KU_OK);
+    assert_int_equal(lanes, 0);
+    assert_int_equal(log_consumer_rearm(f->writer, (ku_str){0}, f->now, &lanes), KU_OK);
+    assert_int_equal(lanes, 1);
+    assert_text(only_cursor(f).status, "idle");
+    assert_int_equal(only_cursor(f).attempts, 0);
+    assert_text(only_cursor(f).last_error, "no such luck");
+
+    assert_true(move(f, 0, 1));
+    assert_text(only_cursor(f).last_error, "");
+    failed.position = 0; /* a failure from before the move does not stick */
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    assert_text(only_cursor(f).status, "idle");
+}
+
+static void a_new_consumer_starts_where_it_is_told_to(void **state)
+{
+    log_fixture *f = *state;
+    cursor *cursors;
+    ku_str *names;
+    size_t n;
+    bool new = false;
+
+    write_name(f, id_new(f->now), "a");
+    write_name(f, id_new(f->now), "b");
+    assert_int_equal(log_consumer_register(writing(f), consumer, true, f->now, &new), KU_OK);
+    assert_true(new);
+    assert_int_equal(only_cursor(f).position, 2);
+    assert_int_equal(count_behind(f), 0);
+    write_name(f, id_new(f->now), "c");
+    assert_int_equal(log_consumer_register(writing(f), consumer, true, f->now, &new), KU_OK);
+    assert_false(new);
+    assert_int_equal(only_cursor(f).position, 2); /* it is known: nothing is skipped */
+
+    const ku_str beginning = KU_STR("another");
+    assert_int_equal(log_consumer_register(writing(f), beginning, false, f->now, NULL), KU_OK);
+    assert_int_equal(log_cursors_behind(&f->read, beginning, &cursors, &n), KU_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(cursors[0].position, 0);
+    assert_int_equal(log_cursors(&f->read, beginning, (ku_id){{0}}, &cursors, &n), KU_OK);
+    assert_int_equal(n, 1);
+    assert_true(ku_id_equal(cursors[0].tenant, f->tenant));
+    assert_int_equal(log_consumers(&f->read, &names, &n), KU_OK);
+    assert_int_equal(n, 2);
+    assert_text(names[0], "another");
+}
+
+/* ---- cases: tables --------------------------------------------------------------------------- */
+
+static void tables_are_made_once(void **state)
+{
+    log_fixture *f = *state;
+    ku_error error;
+
+    write_name(f, id_new(f->now), "a");
+    assert_int_equal(log_schema_apply(f->writer, &error), KU_OK);
+    assert_int_equal(log_schema_check(f->reader, &error), KU_OK);
+    assert_whole(f, 1);
+}
+
+static void a_file_of_a_newer_program_is_refused(void **state)
+{
+    log_fixture *f = *state;
+    ku_error error = {.status = KU_OK};
+
+    assert_int_equal(
+        db_script(f->writer, KU_STR("INSERT INTO ku_schema VALUES (99, 0, '9.9.9')")), KU_OK);
+    assert_int_equal(log_schema_apply(f->writer, &error), KU_CONFLICT);
+    assert_non_null(strstr(error.message, "version 99"));
+    assert_non_null(strstr(error.message, "9.9.9"));
+    error = (ku_error){.status = KU_OK};
+    assert_int_equal(log_schema_check(f->reader, &error), KU_CONFLICT);
+    assert_non_null(strstr(error.message, "version 99"));
+}
+
+static void a_file_without_tables_is_not_a_log(void **state)
+{
+    log_fixture *f = *state;
+    char url[128];
+    db *empty = NULL;
+    ku_error error;
+
+    snprintf(url, sizeof(url), "sqlite:%s/empty.db", f->folder);
+    assert_int_equal(db_open(url, DB_WRITER, f->statements, &empty, &error), KU_OK);
+    assert_int_equal(log_schema_check(empty, &error), KU_NOT_FOUND);
+    for (int64_t call = 1; call <= 6; call++) { /* each step of making them */
+        db_fail_after(empty, call, KU_UNAVAILABLE);
+        if (log_schema_apply(empty, &error) != KU_OK) {
+            assert_int_equal(error.status, KU_UNAVAILABLE);
+            assert_non_null(strstr(error.message, "told to fail"));
+            db_fail_after(empty, 0, KU_OK);
+            assert_int_equal(log_schema_check(empty, &error), KU_NOT_FOUND);
+        } else {
+            assert_true(call > 5);
+        }
+    }
+    db_fail_after(empty, 0, KU_OK);
+    assert_int_equal(log_schema_apply(empty, &error), KU_OK);
+    assert_int_equal(log_schema_check(empty, &error), KU_OK);
+    db_close(empty);
+}
+
+static void people_have_views(void **state)
+{
+    log_fixture *f = *state;
+    ku_id stream = id_new(f->now);
+    db_rows rows = {0};
+    bool row = false;
+    char id[37];
+
+    write_name(f, stream, "a");
+    assert_int_equal(
+        db_query_text(f->reader,
+            KU_STR("SELECT e.stream_id, e.created_at, e.position, s.version, s.last_at "
+                   "FROM kumiko_events e JOIN kumiko_streams s USING (stream_id)"),
+            NULL, 0, &rows),
+        KU_OK);
+    assert_int_equal(db_next(&rows, &row), KU_OK);
+    assert_true(row);
+    ku_id_format(stream, id);
+    assert_text(db_column_text(&rows, 0), id);
+    assert_text(db_column_text(&rows, 1), "2026-11-23T17:30:06.627Z");
+    assert_int_equal(db_column_int(&rows, 2), 1);
+    assert_int_equal(db_column_int(&rows, 3), 1);
+    assert_text(db_column_text(&rows, 4), "2026-11-23T17:30:06.627Z");
+    db_rows_done(&rows);
+}
+
+/* ---- cases: failing calls -------------------------------------------------------------------- */
+
+static void each_call_may_fail(void **state)
+{
+    log_fixture *f = *state;
+    const snapshot put = {1, 1, KU_STR("{}")};
+    ku_id stream = id_new(f->now);
+    snapshot found;
+    stored_request request;
+    cursor *cursors;
+    ku_str *names;
+    size_t n;
+    bool done;
+
+    write_name(f, stream, "a");
+    for (int64_t call = 1; call <= 2; call++) {
+        db_fail_after(f->reader, call, KU_UNAVAILABLE);
+        assert_int_equal(log_snapshot_find(&f->read, &thing, stream, 0, &found), KU_UNAVAILABLE);
+        db_fail_after(f->reader, call, KU_UNAVAILABLE);
+        assert_int_equal(log_request_find(&f->read, KU_STR("r"), &request), KU_UNAVAILABLE);
+        db_fail_after(f->reader, call, KU_UNAVAILABLE);
+        assert_int_equal(log_cursors_behind(&f->read, consumer, &cursors, &n), KU_UNAVAILABLE);
+        db_fail_after(f->reader, call, KU_UNAVAILABLE);
+        assert_int_equal(log_consumers(&f->read, &names, &n), KU_UNAVAILABLE);
+        db_fail_after(f->writer, call, KU_UNAVAILABLE);
+        assert_int_equal(
+            log_consumer_register(writing(f), KU_STR("x"), true, f->now, &done), KU_UNAVAILABLE);
+        assert_int_equal(db_script(f->writer, KU_STR("DELETE FROM ku_consumers")), KU_OK);
+    }
+    ku_scope *scope = writing(f);
+    db_fail_after(f->writer, 1, KU_INTERNAL);
+    assert_int_equal(log_snapshot_put(scope, f->tenant, &thing, stream, &put), KU_INTERNAL);
+    db_fail_after(f->writer, 1, KU_INTERNAL);
+    assert_int_equal(put_request(f, "r", "{}", 1), KU_INTERNAL);
+    db_fail_after(f->writer, 1, KU_INTERNAL);
+    done = true;
+    assert_int_equal(
+        log_cursor_move(f->writer, consumer, f->tenant, 0, 0, 1, f->now, &done), KU_INTERNAL);
+    assert_true(done); /* untouched */
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(the_newest_snapshot_is_kept),
+        CASE(a_snapshot_counts_for_its_tenant_entity_and_state_version),
+        CASE(a_stored_reply_is_found_by_its_user_until_it_expires),
+        CASE(expired_requests_are_purged_a_few_at_a_time),
+        CASE(a_cursor_moves_only_from_where_it_is),
+        CASE(a_failure_is_noted_and_a_success_clears_it),
+        CASE(a_new_consumer_starts_where_it_is_told_to),
+        CASE(tables_are_made_once),
+        CASE(a_file_of_a_newer_program_is_refused),
+        CASE(a_file_without_tables_is_not_a_log),
+        CASE(people_have_views),
+        CASE(each_call_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
