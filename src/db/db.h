@@ -73,13 +73,14 @@ void db_catalog_free(db_catalog *catalog);
 /* ---- connections ----------------------------------------------------------------------------- */
 
 typedef enum db_role {
-    DB_WRITER, /* the one connection that writes and does upkeep; takes the owner lock of the file */
+    DB_WRITER, /* the one connection that writes and does upkeep; takes the owner lock of the file
+                */
     DB_READER, /* read-only */
 } db_role;
 
 /* Opens `sqlite:PATH` (or `sqlite::memory:`, which all connections with that catalog share). */
-ku_status db_open(const char *url, db_role role, const db_catalog *catalog, db **ret_db,
-    ku_error *ret_error);
+ku_status db_open(
+    const char *url, db_role role, const db_catalog *catalog, db **ret_db, ku_error *ret_error);
 void db_close(db *d);
 /* The engine's words about the last failure; valid until the next call. */
 const char *db_error(const db *d);
@@ -97,12 +98,12 @@ void db_fail_after(db *d, int64_t calls, ku_status status);
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-ku_status db_begin(db *d);    /* a writer's: takes the write lock; a reader's: one snapshot */
-ku_status db_commit(db *d);   /* on disk when it returns; failed: nothing of it is there */
+ku_status db_begin(db *d);  /* a writer's: takes the write lock; a reader's: one snapshot */
+ku_status db_commit(db *d); /* on disk when it returns; failed: nothing of it is there */
 void db_rollback(db *d);
 ku_status db_savepoint(db *d);
-ku_status db_release(db *d);        /* keeps what was done since the savepoint */
-void db_rollback_to(db *d);         /* undoes it and removes the savepoint */
+ku_status db_release(db *d); /* keeps what was done since the savepoint */
+void db_rollback_to(db *d);  /* undoes it and removes the savepoint */
 
 /*
  * Upkeep of the writer's connection between transactions: checkpoints.  Call it after each commit
@@ -120,8 +121,8 @@ ku_status db_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t 
  * Runs one statement for many rows of binds (`n_rows` × `n_columns` values, row by row); on an
  * engine with set-based statements that is one round trip.
  */
-ku_status db_run_many(db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows,
-    int64_t *ret_changes);
+ku_status db_run_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *ret_changes);
 /* Several statements without binds: DDL. */
 ku_status db_script(db *d, ku_str sql);
 
@@ -168,14 +169,14 @@ typedef struct db_table {
     ku_str name;
     const db_column *columns;
     size_t n_columns;
-    size_t n_key;             /* the first so many columns are the primary key */
+    size_t n_key; /* the first so many columns are the primary key */
     const db_index *indexes;
     size_t n_indexes;
 } db_table;
 
 /*
- * Creates the table or adds the columns and indexes that it lacks (added columns get the kind's zero
- * where they are not nullable).  KU_CONFLICT, with the place in *ret_error: a column there has
+ * Creates the table or adds the columns and indexes that it lacks (added columns get the kind's
+ * zero where they are not nullable).  KU_CONFLICT, with the place in *ret_error: a column there has
  * another type, or the key differs.
  */
 ku_status db_ensure_table(db *d, const db_table *table, ku_error *ret_error);

@@ -287,7 +287,8 @@ static void keep(work *w, stream_state *state, pending_event *pending)
         state->loaded_version = event->version;
 }
 
-ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_event **ret_event)
+static ku_status append_pending(
+    ku_scope *scope, const log_append *append, const ku_event **ret_event)
 {
     const event_def *def = append->def;
     stream_state *state;
@@ -322,4 +323,13 @@ ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_e
     if (ret_event != NULL)
         *ret_event = &pending->event;
     return KU_OK;
+}
+
+ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_event **ret_event)
+{
+    bool entered = work_enter(scope);
+    ku_status status = append_pending(scope, append, ret_event);
+
+    work_leave(scope, entered);
+    return status;
 }

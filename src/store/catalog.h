@@ -6,16 +6,16 @@
 #ifndef KU_STORE_CATALOG_H
 #define KU_STORE_CATALOG_H
 
-#include "kumiko/entity.h"
 #include "base/scope.h"
+#include "kumiko/entity.h"
 
 typedef struct event_def {
-    ku_str name;                 /* `showcase:event:invoice-approved`, `showcase-invoice.created` */
-    const ku_event_type *type;   /* for automatic events one that the registry made */
-    const ku_entity *entity;     /* whose streams it is appended to */
-    int verb;                    /* KU_CREATED … KU_FORGOTTEN, or 0: a domain event */
+    ku_str name;               /* `showcase:event:invoice-approved`, `showcase-invoice.created` */
+    const ku_event_type *type; /* for automatic events one that the registry made */
+    const ku_entity *entity;   /* whose streams it is appended to */
+    int verb;                  /* KU_CREATED … KU_FORGOTTEN, or 0: a domain event */
     const struct feature_entry *feature;
-    struct event_def *next_;     /* same hash slot */
+    struct event_def *next_; /* same hash slot */
 } event_def;
 
 typedef struct event_catalog event_catalog;

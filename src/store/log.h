@@ -13,18 +13,18 @@
 
 typedef struct log_append {
     const event_def *def;
-    const ku_entity *entity;      /* whose stream it is; NULL: the definition's */
+    const ku_entity *entity; /* whose stream it is; NULL: the definition's */
     ku_id stream;
-    const void *payload;          /* the type's struct, checked here; or NULL and … */
-    ku_str json;                  /* … the payload as JSON that is known to be right, with … */
-    const void *change;           /* … its ku_change: automatic events */
+    const void *payload; /* the type's struct, checked here; or NULL and … */
+    ku_str json;         /* … the payload as JSON that is known to be right, with … */
+    const void *change;  /* … its ku_change: automatic events */
     ku_optional_int64 expected_version;
     const ku_header *headers;
     size_t n_headers;
     ku_str idempotency_key;
     /* operators and tests: an event as an older program stored it */
-    int stored_version;           /* 0: the type's current version */
-    ku_optional_time at;          /* otherwise the scope's clock, never before the stream's last */
+    int stored_version;  /* 0: the type's current version */
+    ku_optional_time at; /* otherwise the scope's clock, never before the stream's last */
 } log_append;
 
 /* See ku_append_event.  The event becomes pending in scope->work. */
@@ -47,20 +47,20 @@ typedef struct stored_event {
 } stored_event;
 
 /*
- * Lifts to the current version and decodes; everything is copied into the scope.  An event of a type
- * that the program does not know comes with type NULL, payload NULL and its JSON as it is.
+ * Lifts to the current version and decodes; everything is copied into the scope.  An event of a
+ * type that the program does not know comes with type NULL, payload NULL and its JSON as it is.
  */
-ku_status log_lift(ku_scope *scope, const event_catalog *catalog, const stored_event *stored,
-    ku_event *ret_event);
+ku_status log_lift(
+    ku_scope *scope, const event_catalog *catalog, const stored_event *stored, ku_event *ret_event);
 /* The same with the definition at hand. */
-ku_status log_lift_as(ku_scope *scope, const event_def *def, const stored_event *stored,
-    ku_event *ret_event);
+ku_status log_lift_as(
+    ku_scope *scope, const event_def *def, const stored_event *stored, ku_event *ret_event);
 
 /* ---- load.c ---------------------------------------------------------------------------------- */
 
 typedef struct log_range {
-    int64_t after_version;        /* exclusive */
-    int64_t to_version;           /* inclusive; 0: no bound */
+    int64_t after_version; /* exclusive */
+    int64_t to_version;    /* inclusive; 0: no bound */
     ku_optional_time as_of;
 } log_range;
 
@@ -101,14 +101,14 @@ ku_status log_restore(ku_scope *scope, const ku_entity *entity, ku_id stream);
 typedef struct snapshot {
     int64_t version;
     int state_version;
-    ku_str state;                 /* JSON */
+    ku_str state; /* JSON */
 } snapshot;
 /* The latest snapshot of that state version not beyond `to_version` (0: any); version 0: none. */
 ku_status log_snapshot_find(ku_scope *scope, const ku_entity *entity, ku_id stream,
     int64_t to_version, snapshot *ret_snapshot);
 /* Writes it through scope->db at once (a writer's); older ones of the stream are replaced. */
-ku_status log_snapshot_put(ku_scope *scope, ku_id tenant, const ku_entity *entity, ku_id stream,
-    const snapshot *snapshot);
+ku_status log_snapshot_put(
+    ku_scope *scope, ku_id tenant, const ku_entity *entity, ku_id stream, const snapshot *snapshot);
 
 /* ---- schema.c: the tables of the log, created and migrated ----------------------------------- */
 
@@ -125,14 +125,14 @@ typedef struct check_report {
  * Versions dense per stream, positions dense per lane, heads and stream versions right, no orphan.
  * Calls back with a sentence per problem.
  */
-ku_status log_check(ku_scope *scope,
-    void (*problem)(void *context, ku_str sentence), void *context, check_report *ret_report);
+ku_status log_check(ku_scope *scope, void (*problem)(void *context, ku_str sentence), void *context,
+    check_report *ret_report);
 
 /* ---- request.c: idempotent requests ---------------------------------------------------------- */
 
 typedef struct stored_request {
     bool found;
-    ku_id fingerprint;            /* 16 bytes of SHA-256 over type and payload */
+    ku_id fingerprint; /* 16 bytes of SHA-256 over type and payload */
     int http_status;
     ku_str reply;
 } stored_request;
@@ -149,14 +149,15 @@ typedef struct cursor {
     ku_id tenant;
     int32_t lane;
     int64_t position;
-    int64_t head;                 /* of the lane */
+    int64_t head; /* of the lane */
     int attempts;
-    ku_time retry_at;             /* of a lane that backs off */
-    ku_str status;                /* idle, backoff, halted */
+    ku_time retry_at; /* of a lane that backs off */
+    ku_str status;    /* idle, backoff, halted */
     ku_str last_error;
     ku_time updated_at;
 } cursor;
-/* Lanes whose head is beyond the consumer's cursor (also those that have no cursor yet: position 0). */
+/* Lanes whose head is beyond the consumer's cursor (also those that have no cursor yet: position
+ * 0). */
 ku_status log_cursors_behind(
     ku_scope *scope, ku_str consumer, cursor **ret_cursors, size_t *ret_count);
 /* All lanes with the consumer's cursors. */

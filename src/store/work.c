@@ -104,6 +104,37 @@ ku_status work_read_stream(ku_scope *scope, ku_id stream, stream_state *ret_stat
     return KU_OK;
 }
 
+static void swap_arenas(arena *a, arena *b)
+{
+    arena memory = *a;
+
+    *a = *b;
+    *b = memory;
+}
+
+bool work_enter(ku_scope *scope)
+{
+    work *w = scope->work;
+
+    if (w == NULL || w->home != NULL || w->arena == &scope->arena)
+        return false;
+    swap_arenas(&scope->arena, w->arena);
+    w->home = w->arena;
+    w->arena = &scope->arena; /* the layer's memory is there now */
+    return true;
+}
+
+void work_leave(ku_scope *scope, bool entered)
+{
+    work *w = scope->work;
+
+    if (!entered)
+        return;
+    w->arena = w->home;
+    w->home = NULL;
+    swap_arenas(&scope->arena, w->arena);
+}
+
 ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state)
 {
     work *w = scope->work;
@@ -118,7 +149,9 @@ ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state)
             found.changed = false;
             found.loaded_version = -1;
         } else {
+            bool entered = work_enter(scope);
             ku_status status = work_read_stream(scope, stream, &found);
+            work_leave(scope, entered);
             if (status != KU_OK)
                 return status;
         }

@@ -3,15 +3,17 @@
  *
  * A writer's transaction carries a batch of scopes.  Each scope works in a layer of its own above
  * the batch's layer: it sees the database, what earlier scopes of the batch have left, and what it
- * did itself.  When the scope succeeds its layer is merged into the batch's; when it fails the layer
- * is dropped and nothing has to be undone.  At the end of the batch work_flush writes everything:
- * streams, read-model rows (by the application's callback), lane heads, events — the heads late,
- * because on PostgreSQL a lane's row is locked from then on (design: lock order).
+ * did itself.  When the scope succeeds its layer is merged into the batch's; when it fails the
+ * layer is dropped and nothing has to be undone.  At the end of the batch work_flush writes
+ * everything: streams, read-model rows (by the application's callback), lane heads, events — the
+ * heads late, because on PostgreSQL a lane's row is locked from then on (design: lock order).
  *
  * Events get their positions in work_number, after the last scope and before replies are written.
  *
- * Everything here belongs to the writer's thread.  What is pending points into the scopes' arenas,
- * which therefore live until the batch has been committed and answered.
+ * Everything here belongs to the writer's thread.  What is pending lives in the layers' arenas,
+ * apart from the scopes' own, so that a handler may rewind its scope in a loop; caller and
+ * correlation are borrowed from the scope.  All of it lives until the batch has been committed and
+ * answered.
  */
 #ifndef KU_STORE_WORK_H
 #define KU_STORE_WORK_H
@@ -22,50 +24,59 @@
 /* What is known of a stream inside a transaction. */
 typedef struct stream_state {
     ku_id tenant, stream;
-    ku_str type;              /* the entity's name; empty: the stream does not exist */
-    int64_t stored_version;   /* in the database; 0: no row */
-    int64_t version;          /* with what is pending */
+    ku_str type;            /* the entity's name; empty: the stream does not exist */
+    int64_t stored_version; /* in the database; 0: no row */
+    int64_t version;        /* with what is pending */
     int32_t lane;
-    ku_time last_at;          /* of its last event: created_at never runs backwards */
+    ku_time last_at; /* of its last event: created_at never runs backwards */
     bool archived;
     ku_time archived_at;
     ku_str archived_by, archived_reason;
-    bool changed;             /* the row has to be written */
-    int64_t loaded_version;   /* at which this scope loaded it; -1: it did not */
+    bool changed;                /* the row has to be written */
+    int64_t loaded_version;      /* at which this scope loaded it; -1: it did not */
     struct stream_state *next_;  /* same hash slot */
     struct stream_state *order_; /* insertion order in its layer */
 } stream_state;
 
 /* An event that is not in the database yet. */
 typedef struct pending_event {
-    ku_event event;           /* position 0 until work_number */
-    ku_str payload;           /* as stored: what event.json was lifted from, if it had to be */
-    ku_str metadata;          /* as stored: JSON without userId, see store/append.c */
+    ku_event event;  /* position 0 until work_number */
+    ku_str payload;  /* as stored: what event.json was lifted from, if it had to be */
+    ku_str metadata; /* as stored: JSON without userId, see store/append.c */
     struct pending_event *next;
 } pending_event;
 
 typedef struct work work;
 struct work {
-    db *d;                    /* the writer's connection */
-    work *parent;             /* a scope's layer: the batch's; the batch's: NULL */
-    arena *arena;             /* of the scope, or of the batch */
-    stream_state **slots;     /* hash of streams */
+    db *d;                /* the writer's connection */
+    work *parent;         /* a scope's layer: the batch's; the batch's: NULL */
+    arena *arena;         /* what is pending lives here: no rewind of the scope reaches it */
+    arena *home;          /* while entered: where `arena` belongs; see work_enter */
+    stream_state **slots; /* hash of streams */
     size_t n_slots, n_streams;
     stream_state *first_stream, *last_stream;
     pending_event *first, *last;
     size_t n_events;
-    struct row_layer *rows;   /* the application's part: read-model rows */
+    struct row_layer *rows; /* the application's part: read-model rows */
 };
 
 void work_init(work *w, db *d, work *parent, arena *arena);
 /* Moves a scope's streams and events into the batch's layer (the rows are the caller's). */
 void work_merge(work *scope_layer);
 
+/*
+ * Between these two, what the scope allocates goes to its layer and outlives a rewind.  True, and
+ * to be left again, unless it was entered already or the scope has no work.
+ */
+bool work_enter(ku_scope *scope);
+void work_leave(ku_scope *scope, bool entered);
+
 /* The stream as this layer sees it; copied up from the parent or read from the database. */
 ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state);
 /* The stream as it is in the database; type empty if there is none. */
 ku_status work_read_stream(ku_scope *scope, ku_id stream, stream_state *ret_state);
-/* The pending events of a stream, oldest first: the batch's, then the scope's.  Calls back for each. */
+/* The pending events of a stream, oldest first: the batch's, then the scope's.  Calls back for
+ * each. */
 ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
     ku_status (*callback)(ku_scope *scope, const pending_event *pending, void *context),
     void *context);
@@ -73,8 +84,8 @@ ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
 /* Gives every pending event its position (moves the heads; sorted by tenant and lane). */
 ku_status work_number(work *batch);
 /*
- * Writes streams and events.  Call after work_number.  KU_VERSION_CONFLICT: somebody else has written
- * one of the streams since it was read; the scopes have to run again.
+ * Writes streams and events.  Call after work_number.  KU_VERSION_CONFLICT: somebody else has
+ * written one of the streams since it was read; the scopes have to run again.
  */
 ku_status work_flush(work *batch);
 

@@ -1,0 +1,271 @@
+/*
+ * Tables of features: made, completed, and refused when they have become something else.
+ */
+#include "db/db_fixture.h"
+
+/* ---- helpers --------------------------------------------------------------------------------- */
+
+static const db_column columns[] = {
+    {.name = KU_STR_INIT("tenant_id"), .kind = KU_KIND_ID,      .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("key"),       .kind = KU_KIND_TEXT,    .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("n"),         .kind = KU_KIND_INT,     .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("money"),     .kind = KU_KIND_DECIMAL, .nullable = false, .scale = 2},
+    {.name = KU_STR_INIT("ratio"),     .kind = KU_KIND_DOUBLE,  .nullable = true,  .scale = 0},
+    {.name = KU_STR_INIT("on"),        .kind = KU_KIND_BOOL,    .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("at"),        .kind = KU_KIND_TIME,    .nullable = true,  .scale = 0},
+    {.name = KU_STR_INIT("state"),     .kind = KU_KIND_ENUM,    .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("raw"),       .kind = KU_KIND_RAW,     .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("list"),      .kind = KU_KIND_LIST,    .nullable = false, .scale = 0},
+    {.name = KU_STR_INIT("inner"),     .kind = KU_KIND_NESTED,  .nullable = false, .scale = 0},
+};
+static const ku_str by_n[] = {KU_STR_INIT("tenant_id"), KU_STR_INIT("n")};
+static const ku_str by_state[] = {KU_STR_INIT("tenant_id"), KU_STR_INIT("state")};
+
+/* The table with its first `n_columns` columns. */
+static db_table table_of(size_t n_columns)
+{
+    return (db_table){
+        .name = KU_STR("read_things"), .columns = columns, .n_columns = n_columns, .n_key = 2};
+}
+
+static void ensure(db *d, const db_table *table)
+{
+    ku_error error = {.status = KU_OK};
+
+    if (db_ensure_table(d, table, &error) != KU_OK)
+        fail_msg("%s", error.message);
+}
+
+static void assert_conflict(db *d, const db_table *table, const char *part)
+{
+    ku_error error = {.status = KU_OK};
+
+    assert_int_equal(db_ensure_table(d, table, &error), KU_CONFLICT);
+    assert_int_equal(error.status, KU_CONFLICT);
+    if (strstr(error.message, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, error.message);
+}
+
+static void run(db *d, const char *sql)
+{
+    if (db_script(d, ku_str_from(sql)) != KU_OK)
+        fail_msg("%s: %s", sql, db_error(d));
+}
+
+static ku_status try_run(db *d, const char *sql)
+{
+    return db_script(d, ku_str_from(sql));
+}
+
+/* ---- cases ----------------------------------------------------------------------------------- */
+
+static void a_table_is_made_and_stays_as_it_is(void **state)
+{
+    db_fixture *f = *state;
+    const db_table table = table_of(KU_COUNT(columns));
+
+    ensure(f->writer, &table);
+    ensure(f->writer, &table);
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1)");
+    assert_int_equal(
+        try_run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (x'01', 'a')"),
+        KU_UNIQUE_VIOLATION);
+    assert_int_equal(
+        try_run(f->writer, "INSERT INTO read_things(tenant_id) VALUES (x'01')"), KU_INTERNAL);
+    run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (x'02', 'a')");
+}
+
+static void missing_columns_are_added_with_their_kinds_zero(void **state)
+{
+    db_fixture *f = *state;
+    const db_table before = table_of(3), after = table_of(KU_COUNT(columns));
+    db_rows rows = {0};
+    bool row;
+
+    ensure(f->writer, &before);
+    run(f->writer, "INSERT INTO read_things VALUES (x'01', 'a', 1)");
+    ensure(f->writer, &after);
+    assert_int_equal(db_query_text(f->writer,
+                         KU_STR("SELECT money, ratio, \"on\", at, state, raw, list, \"inner\" "
+                                "FROM read_things"),
+                         NULL, 0, &rows),
+        KU_OK);
+    assert_int_equal(db_next(&rows, &row), KU_OK);
+    assert_int_equal(db_column_int(&rows, 0), 0);
+    assert_true(db_is_null(&rows, 1));
+    assert_int_equal(db_column_int(&rows, 2), 0);
+    assert_true(db_is_null(&rows, 3));
+    assert_text(db_column_text(&rows, 4), "");
+    assert_text(db_column_text(&rows, 5), "null");
+    assert_text(db_column_text(&rows, 6), "[]");
+    assert_text(db_column_text(&rows, 7), "{}");
+    db_rows_done(&rows);
+}
+
+static void a_column_that_the_program_has_dropped_is_left_alone(void **state)
+{
+    db_fixture *f = *state;
+    const db_table before = table_of(KU_COUNT(columns)), after = table_of(3);
+
+    ensure(f->writer, &before);
+    ensure(f->writer, &after);
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1)");
+}
+
+static void a_column_of_another_kind_is_refused(void **state)
+{
+    db_fixture *f = *state;
+    db_column changed[KU_COUNT(columns)];
+    db_table table = table_of(KU_COUNT(columns));
+
+    ensure(f->writer, &table);
+    table.columns = changed;
+    memcpy(changed, columns, sizeof(columns));
+    changed[3].scale = 4; /* the same digits would mean another amount */
+    assert_conflict(f->writer, &table,
+        "table read_things, column money: it is DECIMAL_INT(2) there, "
+        "the program has DECIMAL_INT(4)");
+    memcpy(changed, columns, sizeof(columns));
+    changed[2].kind = KU_KIND_TEXT;
+    assert_conflict(f->writer, &table, "column n: it is INTEGER there, the program has TEXT");
+    memcpy(changed, columns, sizeof(columns));
+    changed[6].kind = KU_KIND_INT;
+    assert_conflict(f->writer, &table, "column at: it is TIME_INT there");
+    memcpy(changed, columns, sizeof(columns));
+    changed[2].nullable = true;
+    assert_conflict(f->writer, &table, "column n: it must not be null there");
+    memcpy(changed, columns, sizeof(columns));
+    changed[7].kind = KU_KIND_TEXT; /* an enum is stored as its name */
+    changed[6].nullable = false;    /* what is null reads as zero */
+    ensure(f->writer, &table);
+}
+
+static void another_key_is_refused(void **state)
+{
+    db_fixture *f = *state;
+    db_column changed[4];
+    db_table table = table_of(4);
+
+    ensure(f->writer, &table);
+    table.n_key = 3;
+    assert_conflict(f->writer, &table, "column n: the primary key there is another one");
+    table.n_key = 1;
+    assert_conflict(f->writer, &table, "column key: the primary key there is another one");
+    table.n_key = 2;
+    memcpy(changed, columns, sizeof(changed));
+    changed[0] = columns[1];
+    changed[1] = columns[0];
+    table.columns = changed;
+    assert_conflict(f->writer, &table, "the primary key there is another one");
+    memcpy(changed, columns, sizeof(changed));
+    changed[1].name = KU_STR("other");
+    assert_conflict(f->writer, &table, "column key: it is part of the primary key there");
+    run(f->writer, "CREATE TABLE one(tenant_id BLOB PRIMARY KEY)");
+    table.name = KU_STR("one");
+    assert_conflict(f->writer, &table, "column other: the primary key there lacks it");
+}
+
+static void a_foreign_column_that_must_be_set_is_refused(void **state)
+{
+    db_fixture *f = *state;
+    const db_table table = table_of(3);
+
+    run(f->writer, "CREATE TABLE read_things(tenant_id BLOB NOT NULL, key TEXT NOT NULL, "
+                   "n INTEGER NOT NULL, x TEXT NOT NULL, PRIMARY KEY(tenant_id, key))");
+    assert_conflict(
+        f->writer, &table, "column x: it must not be null there, the program does not have it");
+}
+
+static void indexes_are_made_changed_and_kept(void **state)
+{
+    db_fixture *f = *state;
+    const db_index plain[] = {
+        {KU_STR_INIT("things_n"), by_n, 2, false}
+    };
+    const db_index unique[] = {
+        {KU_STR_INIT("things_n"), by_n, 2, true}
+    };
+    const db_index moved[] = {
+        {KU_STR_INIT("things_n"), by_state, 2, true}
+    };
+    db_table table = table_of(KU_COUNT(columns));
+
+    table.indexes = plain;
+    table.n_indexes = 1;
+    ensure(f->writer, &table);
+    ensure(f->writer, &table);
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1), "
+                   "(x'01', 'b', 1)");
+    table.indexes = unique;
+    assert_conflict(f->writer, &table, "break a new unique index");
+    run(f->writer, "UPDATE read_things SET n = 2, state = 's' WHERE key = 'b'");
+    ensure(f->writer, &table);
+    assert_int_equal(try_run(f->writer, "UPDATE read_things SET n = 7"), KU_UNIQUE_VIOLATION);
+    table.indexes = moved;
+    ensure(f->writer, &table);
+    run(f->writer, "UPDATE read_things SET n = 7");
+    assert_int_equal(try_run(f->writer, "UPDATE read_things SET state = 'x'"), KU_UNIQUE_VIOLATION);
+}
+
+static void odd_names_are_quoted(void **state)
+{
+    db_fixture *f = *state;
+    const db_column odd[] = {
+        {.name = KU_STR_INIT("order"),   .kind = KU_KIND_ID,  .nullable = false, .scale = 0},
+        {.name = KU_STR_INIT("a \"b\""), .kind = KU_KIND_INT, .nullable = false, .scale = 0},
+    };
+    const ku_str by_odd[] = {KU_STR("order"), KU_STR("a \"b\"")};
+    const db_index index = {KU_STR("an index"), by_odd, 2, true};
+    const db_table table = {.name = KU_STR("group by"),
+        .columns = odd,
+        .n_columns = 2,
+        .n_key = 1,
+        .indexes = &index,
+        .n_indexes = 1};
+
+    ensure(f->writer, &table);
+    ensure(f->writer, &table);
+}
+
+static void each_call_may_fail(void **state)
+{
+    db_fixture *f = *state;
+    const db_index plain[] = {
+        {KU_STR_INIT("things_n"), by_n, 2, false}
+    };
+    db_table table = table_of(3);
+    ku_error error = {.status = KU_OK};
+    ku_status status = KU_UNAVAILABLE;
+    int64_t call = 0;
+
+    table.indexes = plain;
+    table.n_indexes = 1;
+    while (status != KU_OK) {
+        assert_int_equal(status, KU_UNAVAILABLE);
+        assert_int_equal(db_begin(f->writer), KU_OK);
+        db_fail_after(f->writer, ++call, KU_UNAVAILABLE);
+        status = db_ensure_table(f->writer, &table, &error);
+        db_fail_after(f->writer, 0, KU_OK);
+        if (status != KU_OK)
+            assert_non_null(strstr(error.message, "table read_things: this call was told to fail"));
+        db_rollback(f->writer);
+    }
+    assert_true(call > 5);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(a_table_is_made_and_stays_as_it_is),
+        CASE(missing_columns_are_added_with_their_kinds_zero),
+        CASE(a_column_that_the_program_has_dropped_is_left_alone),
+        CASE(a_column_of_another_kind_is_refused),
+        CASE(another_key_is_refused),
+        CASE(a_foreign_column_that_must_be_set_is_refused),
+        CASE(indexes_are_made_changed_and_kept),
+        CASE(odd_names_are_quoted),
+        CASE(each_call_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
