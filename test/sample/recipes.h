@@ -6,7 +6,7 @@
 
 #include "kumiko.h"
 
-extern const ku_feature notes_feature;         /* an entity without code; refusals half-way */
+extern const ku_feature notes_feature;         /* an entity, its events, hooks; refusals half-way */
 extern const ku_feature staff_feature;         /* unique, transitions, fields by role, defaults */
 extern const ku_feature orders_feature;        /* every kind of refusal */
 extern const ku_feature pubsub_orders_feature; /* an event … */

@@ -288,6 +288,46 @@ static void a_payment_of_version_1_counts_for_its_customer(void **state)
     assert_revenue(list, "Legacy Co", "1", "1550");
 }
 
+static void the_state_is_known_at_each_version(void **state)
+{
+    sample *s = *state;
+    static const char *const statuses[] = {"draft", "approved", "paid", "paid"};
+    const char *id = paid_invoice(s, "Acme", 100);
+    for (int version = 1; version <= 4; version++) {
+        const answer *then = sample_query(
+            s, "showcase:query:invoice:state", "{\"id\":\"%s\",\"atVersion\":%d}", id, version);
+        assert_status(then, 200);
+        assert_at(then, "data.status", statuses[version - 1]);
+    }
+    const answer *before = sample_query(
+        s, "showcase:query:invoice:state", "{\"id\":\"%s\",\"asOf\":\"2020-01-01T00:00:00Z\"}", id);
+    assert_at(before, "data.status", "missing");
+}
+
+/* Nobody asks for it: the hundredth event on top of the last snapshot brings the next. */
+static void a_long_stream_gets_a_snapshot_by_itself(void **state)
+{
+    sample *s = *state;
+    const char *id = paid_invoice(s, "Acme", 100);
+    buffer body = {.arena = &s->arena};
+    buffer_add_text(&body, "{\"commands\":[");
+    for (int i = 0; i < 120; i++)
+        buffer_format(&body,
+            "%s{\"type\":\"showcase:write:invoice:acknowledge\","
+            "\"payload\":{\"id\":\"%s\",\"approverId\":\"u-%d\"}}",
+            i > 0 ? "," : "", id, i);
+    buffer_add_text(&body, "]}");
+    assert_status(sample_post(s, "/api/batch", NULL, "%s", buffer_str(&body).ptr), 200);
+
+    const answer *fast = fast_state_of(s, id);
+    while (strcmp(at(fast, "data.snapshotHit"), "true") != 0) {
+        pause_ms(2);
+        fast = fast_state_of(s, id);
+    }
+    assert_at(fast, "data.version", "123");
+    assert_string_equal(at(fast, "data.state"), at(state_of(s, id), "data"));
+}
+
 static void each_tenant_sees_its_own_revenue(void **state)
 {
     sample *s = *state;
@@ -551,6 +591,8 @@ int main(void)
         SHOWCASE_TEST(the_time_that_an_event_shows_includes_the_event),
         SHOWCASE_TEST(an_old_event_after_a_snapshot_is_lifted),
         SHOWCASE_TEST(a_payment_of_version_1_counts_for_its_customer),
+        SHOWCASE_TEST(the_state_is_known_at_each_version),
+        SHOWCASE_TEST(a_long_stream_gets_a_snapshot_by_itself),
         SHOWCASE_TEST(each_tenant_sees_its_own_revenue),
         SHOWCASE_TEST(customers_of_one_name_in_two_tenants_are_two_customers),
         SHOWCASE_TEST(optional_inputs_become_headers_of_the_event),
