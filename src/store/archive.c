@@ -33,8 +33,8 @@ ku_status log_archive(ku_scope *scope, const ku_entity *entity, ku_id stream, ku
         return status;
     state->archived = true;
     state->archived_at = scope->now;
-    state->archived_by = ku_copy(scope, scope->user);
-    state->archived_reason = ku_copy(scope, reason);
+    state->archived_by = arena_copy(scope->work->arena, scope->user);
+    state->archived_reason = arena_copy(scope->work->arena, reason);
     state->changed = true;
     return KU_OK;
 }

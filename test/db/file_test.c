@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 
 /* ---- helpers --------------------------------------------------------------------------------- */
@@ -245,7 +246,8 @@ static void idle_upkeep_waits_a_moment_and_then_empties_the_log(void **state)
 typedef struct reading {
     db *d;
     atomic_bool stopped;
-    int64_t reads, torn;
+    atomic_long reads;
+    int64_t torn; /* the thread's until it is joined */
 } reading;
 
 /* Every commit adds ten rows, so a count that is no multiple of ten has seen half of one. */
@@ -260,7 +262,7 @@ static void *read_until_stopped(void *context)
             db_next(&rows, &row) != KU_OK)
             break;
         r->torn += db_column_int(&rows, 0) % 10 != 0 ? 1 : 0;
-        r->reads++;
+        atomic_fetch_add(&r->reads, 1);
         db_rows_done(&rows);
     }
     return NULL;
@@ -279,8 +281,9 @@ static void readers_see_whole_commits_and_never_fail(void **state)
         write_page_fuls(f, 1 + i * 10, 10);
         (void)db_upkeep(f->writer, false);
     }
-    while (readings[0].reads == 0 || readings[1].reads == 0 || readings[2].reads == 0)
-        usleep(1000); /* each has had a chance */
+    for (size_t i = 0; i < 3; i++) /* each has had a chance */
+        while (atomic_load(&readings[i].reads) == 0)
+            usleep(1000);
     for (size_t i = 0; i < 3; i++) {
         atomic_store(&readings[i].stopped, true);
         pthread_join(threads[i], NULL);
