@@ -20,10 +20,9 @@
 #include "http/state.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum {
     DISCARD_BYTES_MAX = 8 << 20, /* of a body that nobody wants */
@@ -99,8 +98,9 @@ void request_free_all(server *s)
 
 /*
  * Has the client closed its connection?  Any thread, while the call is away: as long as the
- * connection is suspended its socket stays open.  A client that has shut down only its own half
- * looks the same from here and counts as gone.
+ * connection is suspended its socket stays open.  Asking for a hang-up sees it behind whatever the
+ * client has sent ahead, which reading a byte in advance would not.  A client that has shut down
+ * only its own half looks the same from here and counts as gone.
  */
 static bool client_has_gone(void *context)
 {
@@ -108,9 +108,8 @@ static bool client_has_gone(void *context)
     pthread_mutex_lock(&r->peeking);
     bool gone = r->abandoned;
     if (!gone) {
-        char byte;
-        const ssize_t got = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+        struct pollfd socket = {.fd = r->fd, .events = POLLRDHUP};
+        gone = poll(&socket, 1, 0) > 0;
     }
     pthread_mutex_unlock(&r->peeking);
     return gone;
