@@ -48,12 +48,13 @@ static const answer *attempt_write(worker *w, const char *type, const char *payl
 {
     if (w->n_attempts == ATTEMPTS_MAX)
         return NULL;
-    attempt *next = &w->attempts[w->n_attempts];
-    next->body = sample_format(&w->own,
+    const char *body = sample_format(&w->own,
         "{\"type\":\"showcase:write:invoice:%s\",\"payload\":%s,\"requestId\":\"%d-%d-%zu\"}", type,
         payload, w->round, w->number, w->n_attempts);
+    attempt *next = &w->attempts[w->n_attempts];
+    *next = (attempt){.body = body};
     w->n_attempts++;
-    const answer *made = sample_try_post(&w->own, "/api/write", next->body);
+    const answer *made = sample_try_post(&w->own, "/api/write", body);
     if (made == NULL)
         return NULL;
     assert_status(made, 200);
