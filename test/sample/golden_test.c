@@ -245,7 +245,8 @@ static void a_payload_of_depth_21_is_too_deep(void **state)
 {
     sample *s = *state;
     char nested[256] = "\"x\"";
-    for (int depth = 1; depth <= 20; depth++) {
+    /* The payload itself is at depth 0, so there are 21 objects in one another. */
+    for (int depth = 0; depth <= 20; depth++) {
         char inner[256];
         (void)strcpy(inner, nested);
         (void)snprintf(nested, sizeof nested, "{\"a\":%.200s}", inner);
