@@ -284,13 +284,13 @@ ku_status ku_snapshot_aggregate(
     ku_status status = ku_load_aggregate(scope, entity, stream, &options, state);
     if (status != KU_OK)
         return status;
-    pending_snapshot *pending = arena_alloc(&scope->arena, sizeof(*pending));
+    pending_snapshot *pending = arena_alloc(scope->work->arena, sizeof(*pending));
     *pending = (pending_snapshot){
         .tenant = scope->tenant,
         .stream = stream,
         .entity = entity,
         .version = version,
-        .state = encode_state(&scope->arena, entity, state),
+        .state = encode_state(scope->work->arena, entity, state),
         .next = scope->work->rows->snapshots,
     };
     scope->work->rows->snapshots = pending;

@@ -269,7 +269,7 @@ static bool earlier_in_batch(const running_call *r, const ku_scope *scope)
 static void claim_request(const running_call *r, ku_scope *scope)
 {
     row_layer *batch = scope->work->rows->parent;
-    claimed_request *claim = arena_alloc(batch->arena, sizeof(*claim));
+    claimed_request *claim = arena_alloc(batch->work->arena, sizeof(*claim));
 
     *claim = (claimed_request){.tenant = scope->tenant,
         .user = scope->user,
@@ -341,8 +341,8 @@ static void start_over(ku_scope *scope)
 
     if (rows->in_savepoint)
         db_rollback_to(scope->db);
-    work_init(scope->work, scope->db, parent, &scope->arena);
-    row_layer_init(rows, rows->parent, &scope->arena);
+    work_init(scope->work, scope->db, parent, scope->work->arena);
+    row_layer_init(rows, rows->parent, scope->work);
     scope->work->rows = rows;
 }
 

@@ -29,10 +29,24 @@ static const entity_entry *entry_of(ku_scope *scope, const ku_entity *entity, ku
     return entry;
 }
 
+/* Rows of a write are part of its events' payloads: they live as long as those. */
+static arena *memory_of(ku_scope *scope)
+{
+    return scope->work != NULL ? scope->work->arena : &scope->arena;
+}
+
+static void *copy_row(ku_scope *scope, const entity_entry *entity, const void *row)
+{
+    void *copy = arena_alloc(memory_of(scope), entity->table->row.size);
+
+    memcpy(copy, row, entity->table->row.size);
+    return copy;
+}
+
 ku_status entity_find(
     ku_scope *scope, const entity_entry *entity, ku_id id, bool deleted_too, void **ret_row)
 {
-    void *row = arena_alloc(&scope->arena, entity->table->row.size);
+    void *row = arena_alloc(memory_of(scope), entity->table->row.size);
 
     row_base(row)->id = id;
     ku_status status = rows_get(scope, entity->table, row);
@@ -232,7 +246,7 @@ static ku_str encode_previous(
 static ku_status append_automatic(ku_scope *scope, const entity_entry *entity, ku_id id, int verb,
     ku_str json, const ku_change *change, ku_optional_int64 expected, const ku_event **ret_event)
 {
-    ku_change *kept = arena_alloc(&scope->arena, sizeof(*kept));
+    ku_change *kept = arena_alloc(scope->work->arena, sizeof(*kept));
 
     *kept = *change;
     const log_append append = {
@@ -252,7 +266,7 @@ static ku_status write_row(ku_scope *scope, const entity_entry *entity, const vo
     const ku_event *event, bool remove)
 {
     ku_status status =
-        remove ? rows_remove(scope, entity->table, row) : rows_put(scope, entity->table, row);
+        remove ? rows_remove(scope, entity->table, row) : rows_put_kept(scope, entity->table, row);
 
     return status == KU_OK ? app_project(scope, event) : status;
 }
@@ -294,12 +308,13 @@ static void reply_delete(
 ku_status entity_create(ku_scope *scope, const entity_entry *entity, ku_id id, const void *own,
     uint64_t given, ku_reply *reply, ku_id *ret_id)
 {
-    void *row = arena_alloc(&scope->arena, entity->table->row.size);
+    void *row = arena_alloc(scope->work->arena, entity->table->row.size);
     const ku_event *event = NULL;
 
     if (ku_id_is_nil(id))
         id = ku_new_id(scope);
-    memcpy(row_own(entity, row), own, entity->entity->row.size);
+    memcpy(row_own(entity, row), shape_copy(scope->work->arena, &entity->entity->row, own),
+        entity->entity->row.size);
     ku_status status = guard_roles(scope, entity, given);
     if (status == KU_OK)
         status = guard_uniques(scope, entity, id, own, UINT64_MAX);
@@ -356,8 +371,8 @@ ku_status entity_update(ku_scope *scope, const entity_entry *entity, ku_id id,
         status = guard_version(scope, id, expected_version);
     if (status != KU_OK)
         return status;
-    void *row = arena_alloc(&scope->arena, entity->table->row.size);
-    memcpy(row, previous, entity->table->row.size);
+    void *row = copy_row(scope, entity, previous);
+    own = shape_copy(scope->work->arena, shape, own);
     for (size_t i = 0; i < shape->n_fields; i++) {
         const ku_field *field = &shape->fields[i];
         if ((given & (UINT64_C(1) << i)) == 0 || field_equal(field, row_own(entity, row), own))
@@ -407,8 +422,7 @@ static ku_status end_row(ku_scope *scope, const entity_entry *entity, ku_id id, 
         encode_previous(scope, entity, NULL, previous), &change, (ku_optional_int64){0}, &event);
     if (status != KU_OK)
         return status;
-    void *row = arena_alloc(&scope->arena, entity->table->row.size);
-    memcpy(row, previous, entity->table->row.size);
+    void *row = copy_row(scope, entity, previous);
     if (keep) {
         row_base(row)->version = event->version;
         row_base(row)->modified_at = (ku_optional_time){true, event->at};
@@ -452,8 +466,7 @@ ku_status entity_restore(ku_scope *scope, const entity_entry *entity, ku_id id, 
         scope->error.i18n_key = KU_STR("errors.notDeleted");
         return status;
     }
-    void *row = arena_alloc(&scope->arena, entity->table->row.size);
-    memcpy(row, previous, entity->table->row.size);
+    void *row = copy_row(scope, entity, previous);
     const ku_change change = {.row = row_own(entity, row), .previous = row_own(entity, previous)};
     status = append_automatic(scope, entity, id, KU_RESTORED,
         encode_previous(scope, entity, NULL, previous), &change, (ku_optional_int64){0}, &event);

@@ -52,7 +52,7 @@ static ku_status run_hooks(ku_scope *scope, const event_entry *entry, const ku_e
                 continue;
             }
             row_layer *rows = scope->work->rows;
-            pending_hook *pending = arena_alloc(&scope->arena, sizeof(*pending));
+            pending_hook *pending = arena_alloc(scope->work->arena, sizeof(*pending));
             *pending = (pending_hook){.hook = hook, .feature = &r->features[i], .event = event};
             if (rows->last_hook != NULL)
                 rows->last_hook->next = pending;

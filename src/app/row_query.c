@@ -389,7 +389,8 @@ static ku_status fetch_rows(composer *c, row_page *page)
                 memcpy(grown, page->rows, page->count * t->row.size);
             page->rows = grown;
         }
-        status = row_read(scope, t, &rows, (char *)page->rows + page->count * t->row.size);
+        status = row_read(
+            scope, &scope->arena, t, &rows, (char *)page->rows + page->count * t->row.size);
         page->count++;
         if (status == KU_OK && page->count % 256 == 0 && ku_scope_cancelled(scope))
             status = scope_fail(scope, KU_CANCELLED, "the caller has gone away");

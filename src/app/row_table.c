@@ -359,7 +359,8 @@ db_value row_bind(arena *a, const ku_field *field, const void *row)
     return db_text(buffer_str(&b));
 }
 
-static ku_status read_json(ku_scope *scope, const ku_field *field, ku_str text, void *row)
+static ku_status read_json(
+    ku_scope *scope, arena *memory, const ku_field *field, ku_str text, void *row)
 {
     /* As the one member of an object it decodes by the field's own rules. */
     const ku_shape one = {.name = field->name, .size = 0, .fields = field, .n_fields = 1};
@@ -367,9 +368,9 @@ static ku_status read_json(ku_scope *scope, const ku_field *field, ku_str text, 
     uint64_t given = 0;
     json_error error;
 
-    if (!json_parse(&scope->arena, text, LIMIT_JSON_DEPTH, &json, &error))
+    if (!json_parse(memory, arena_copy(memory, text), LIMIT_JSON_DEPTH, &json, &error))
         return scope_fail(scope, KU_INTERNAL, "column %s is not JSON: %s", field->name, error.what);
-    ku_json *object = json_new(&scope->arena, KU_JSON_OBJECT);
+    ku_json *object = json_new(memory, KU_JSON_OBJECT);
     json_append(object, field_wire_name(field), json);
     return shape_decode_partial(scope, &one, object, KU_STR(""), row, &given);
 }
@@ -386,8 +387,8 @@ static ku_status read_enum(ku_scope *scope, const ku_field *field, ku_str text, 
         field->name, KU_FMT(text));
 }
 
-ku_status row_read_field(
-    ku_scope *scope, const db_rows *rows, int column, const ku_field *field, void *row)
+ku_status row_read_field(ku_scope *scope, arena *memory, const db_rows *rows, int column,
+    const ku_field *field, void *row)
 {
     void *value = (char *)row + ((const char *)field_value(field, row) - (const char *)row);
 
@@ -405,10 +406,10 @@ ku_status row_read_field(
         *(double *)value = db_column_double(rows, column);
         return KU_OK;
     case KU_KIND_TEXT:
-        *(ku_str *)value = arena_copy(&scope->arena, db_column_text(rows, column));
+        *(ku_str *)value = arena_copy(memory, db_column_text(rows, column));
         return KU_OK;
     case KU_KIND_RAW:
-        ((ku_raw *)value)->json = arena_copy(&scope->arena, db_column_text(rows, column));
+        ((ku_raw *)value)->json = arena_copy(memory, db_column_text(rows, column));
         return KU_OK;
     case KU_KIND_ID:
         *(ku_id *)value = db_column_id(rows, column);
@@ -426,10 +427,11 @@ ku_status row_read_field(
     case KU_KIND_NONE:
         break;
     }
-    return read_json(scope, field, db_column_text(rows, column), row);
+    return read_json(scope, memory, field, db_column_text(rows, column), row);
 }
 
-ku_status row_read(ku_scope *scope, const row_table *t, const db_rows *rows, void *row)
+ku_status row_read(
+    ku_scope *scope, arena *memory, const row_table *t, const db_rows *rows, void *row)
 {
     int column = 0;
 
@@ -439,7 +441,7 @@ ku_status row_read(ku_scope *scope, const row_table *t, const db_rows *rows, voi
             memcpy((char *)row + t->row.fields[i].offset, &scope->tenant, sizeof(ku_id));
             continue;
         }
-        ku_status status = row_read_field(scope, rows, column++, &t->row.fields[i], row);
+        ku_status status = row_read_field(scope, memory, rows, column++, &t->row.fields[i], row);
         if (status != KU_OK)
             return status;
     }

@@ -52,11 +52,12 @@ ku_status row_table_ensure(const row_table *t, db *d, ku_error *ret_error);
 
 /* A field's value for the database; JSON and such is made in the arena. */
 db_value row_bind(arena *a, const ku_field *field, const void *row);
-/* Fills a field from a column of the present row; text is copied into the scope. */
-ku_status row_read_field(
-    ku_scope *scope, const db_rows *rows, int column, const ku_field *field, void *row);
+/* Fills a field from a column of the present row; text is copied into `memory`. */
+ku_status row_read_field(ku_scope *scope, arena *memory, const db_rows *rows, int column,
+    const ku_field *field, void *row);
 /* Fills a whole row from the columns of `select *` order (row_table_columns). */
-ku_status row_read(ku_scope *scope, const row_table *t, const db_rows *rows, void *row);
+ku_status row_read(
+    ku_scope *scope, arena *memory, const row_table *t, const db_rows *rows, void *row);
 /* `c1, c2, …`: all columns but tenant_id, in the order of the shape. */
 void row_table_columns(buffer *b, const row_table *t);
 /* A field that is a column of its own. */

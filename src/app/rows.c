@@ -2,8 +2,8 @@
  * Rows in memory, the implementation.
  *
  * Entries hold whole structs of the table's row.  What the struct points at is copied into the
- * layer's arena when it is put, so that an entry outlives the caller's variables; structs from the
- * database live in the scope's arena anyway.
+ * layer's memory (that of its unit of work) when it is put, so that an entry outlives the caller's
+ * variables and rewinds.
  */
 #include "app/rows.h"
 
@@ -12,9 +12,9 @@
 
 enum { SLOTS_FIRST = 16 };
 
-void row_layer_init(row_layer *layer, row_layer *parent, arena *memory)
+void row_layer_init(row_layer *layer, row_layer *parent, work *unit)
 {
-    *layer = (row_layer){.parent = parent, .arena = memory};
+    *layer = (row_layer){.parent = parent, .work = unit};
 }
 
 /* ---- keys
@@ -84,7 +84,7 @@ static void layer_grow(row_layer *layer)
 {
     size_t n = layer->n_slots == 0 ? SLOTS_FIRST : layer->n_slots * 4;
 
-    layer->slots = arena_alloc(layer->arena, n * sizeof(row_entry *));
+    layer->slots = arena_alloc(layer->work->arena, n * sizeof(row_entry *));
     layer->n_slots = n;
     for (row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
         row_entry **slot = &layer->slots[entry->hash & (n - 1)];
@@ -112,7 +112,7 @@ static void layer_link(row_layer *layer, row_entry *entry)
 static row_entry *layer_add(
     row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, row_state state, void *row)
 {
-    row_entry *entry = arena_alloc(layer->arena, sizeof(*entry));
+    row_entry *entry = arena_alloc(layer->work->arena, sizeof(*entry));
 
     *entry = (row_entry){.table = t, .tenant = tenant, .hash = hash, .state = state, .row = row};
     layer_link(layer, entry);
@@ -165,8 +165,8 @@ static void apply_add(const row_table *t, void *row, const void *delta)
  * ------------------------------------------------------------------------------------------------------
  */
 
-static ku_status read_stored(
-    ku_scope *scope, const row_table *t, const void *key, void *ret_row, bool *ret_found)
+static ku_status read_stored(ku_scope *scope, arena *memory, const row_table *t, const void *key,
+    void *ret_row, bool *ret_found)
 {
     db_value binds[ROW_KEY_MAX + 1];
     db_rows rows = {0};
@@ -181,7 +181,7 @@ static ku_status read_stored(
         (void)scope_fail(
             scope, status, "read %" KU_PRI ": %s", KU_FMT(t->name), db_error(scope->db));
     else if (*ret_found)
-        status = row_read(scope, t, &rows, ret_row);
+        status = row_read(scope, memory, t, &rows, ret_row);
     db_rows_done(&rows);
     return status;
 }
@@ -207,16 +207,16 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
     if (state == ROW_ADD && layer->parent != NULL) {
         status = resolve(scope, layer->parent, t, hash, key, &below);
     } else {
-        void *stored = arena_alloc(layer->arena, t->row.size);
+        void *stored = arena_alloc(layer->work->arena, t->row.size);
         bool found = false;
-        status = read_stored(scope, t, key, stored, &found);
+        status = read_stored(scope, layer->work->arena, t, key, stored, &found);
         below = found ? stored : NULL;
     }
     if (status != KU_OK)
         return status;
     if (state == ROW_ADD) {
         if (below != NULL) {
-            void *sum = arena_alloc(layer->arena, t->row.size);
+            void *sum = arena_alloc(layer->work->arena, t->row.size);
             memcpy(sum, below, t->row.size);
             apply_add(t, sum, entry->row);
             entry->row = sum;
@@ -227,7 +227,7 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
     }
     void *row = (void *)below;
     if (row == NULL)
-        row = shape_copy(layer->arena, &t->row, key);
+        row = shape_copy(layer->work->arena, &t->row, key);
     if (entry == NULL) {
         entry =
             layer_add(layer, t, scope->tenant, hash, below != NULL ? ROW_CLEAN : ROW_ABSENT, row);
@@ -246,7 +246,7 @@ ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
     if (scope->work == NULL) {
         void *stored = arena_alloc(&scope->arena, t->row.size);
         bool any = false;
-        ku_status status = read_stored(scope, t, row, stored, &any);
+        ku_status status = read_stored(scope, &scope->arena, t, row, stored, &any);
         if (status == KU_OK && any)
             memcpy(row, stored, t->row.size);
         return status != KU_OK ? status : any ? KU_OK : KU_NOT_FOUND;
@@ -265,12 +265,14 @@ ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
  * -------------------------------------------------------------------------------------------------------
  */
 
-static void set_entry(ku_scope *scope, const row_table *t, const void *row, row_state state)
+/* `kept`: the row and what it points at are in the layer's memory already. */
+static void set_entry(
+    ku_scope *scope, const row_table *t, const void *row, row_state state, bool kept)
 {
     row_layer *layer = scope->work->rows;
     uint64_t hash = key_hash(t, scope->tenant, row);
     row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
-    void *copy = shape_copy(layer->arena, &t->row, row);
+    void *copy = kept ? (void *)row : shape_copy(layer->work->arena, &t->row, row);
 
     if (entry == NULL) {
         (void)layer_add(layer, t, scope->tenant, hash, state, copy);
@@ -283,21 +285,28 @@ static void set_entry(ku_scope *scope, const row_table *t, const void *row, row_
 ku_status rows_put(ku_scope *scope, const row_table *t, const void *row)
 {
     assert(scope->work != NULL);
-    set_entry(scope, t, row, ROW_PUT);
+    set_entry(scope, t, row, ROW_PUT, false);
+    return KU_OK;
+}
+
+ku_status rows_put_kept(ku_scope *scope, const row_table *t, const void *row)
+{
+    assert(scope->work != NULL);
+    set_entry(scope, t, row, ROW_PUT, true);
     return KU_OK;
 }
 
 ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row)
 {
     assert(scope->work != NULL);
-    set_entry(scope, t, row, ROW_REMOVED);
+    set_entry(scope, t, row, ROW_REMOVED, false);
     return KU_OK;
 }
 
 static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
 {
     const row_table *t = entry->table;
-    void *row = arena_alloc(layer->arena, t->row.size);
+    void *row = arena_alloc(layer->work->arena, t->row.size);
 
     switch (entry->state) {
     case ROW_CLEAN:
@@ -310,7 +319,7 @@ static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
         }
         memcpy(row, entry->row, t->row.size);
         /* Text that is the same already is kept, so that a hot sum does not fill the arena. */
-        apply_add(t, row, counts_only ? delta : shape_copy(layer->arena, &t->row, delta));
+        apply_add(t, row, counts_only ? delta : shape_copy(layer->work->arena, &t->row, delta));
         if (counts_only) {
             for (size_t i = 0; i < t->row.n_fields; i++) {
                 if ((t->row.fields[i].flags & KU_SUM) == 0)
@@ -324,11 +333,11 @@ static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
     }
     case ROW_ABSENT:
     case ROW_REMOVED:
-        entry->row = shape_copy(layer->arena, &t->row, delta);
+        entry->row = shape_copy(layer->work->arena, &t->row, delta);
         entry->state = ROW_PUT;
         return;
     case ROW_UNKNOWN:
-        entry->row = shape_copy(layer->arena, &t->row, delta);
+        entry->row = shape_copy(layer->work->arena, &t->row, delta);
         entry->state = ROW_ADD;
         return;
     }
@@ -345,7 +354,7 @@ ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
         add_to_entry(layer, entry, row);
     else
         (void)layer_add(
-            layer, t, scope->tenant, hash, ROW_ADD, shape_copy(layer->arena, &t->row, row));
+            layer, t, scope->tenant, hash, ROW_ADD, shape_copy(layer->work->arena, &t->row, row));
     return KU_OK;
 }
 

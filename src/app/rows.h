@@ -56,7 +56,7 @@ typedef struct claimed_request {
 typedef struct row_layer row_layer;
 struct row_layer {
     row_layer *parent;
-    arena *arena;
+    work *work; /* whose memory the rows live in */
     row_entry **slots;
     size_t n_slots, n_entries;
     row_entry *first, *last;
@@ -66,11 +66,13 @@ struct row_layer {
     bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
 };
 
-void row_layer_init(row_layer *layer, row_layer *parent, arena *memory);
+void row_layer_init(row_layer *layer, row_layer *parent, work *unit);
 
 /* The five verbs on any table; `row` is the table's whole row. */
 ku_status rows_get(ku_scope *scope, const row_table *t, void *row);
 ku_status rows_put(ku_scope *scope, const row_table *t, const void *row);
+/* The same for a row that lives in scope->work->arena with all it points at. */
+ku_status rows_put_kept(ku_scope *scope, const row_table *t, const void *row);
 ku_status rows_add(ku_scope *scope, const row_table *t, const void *row);
 ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row);
 

@@ -32,6 +32,7 @@ struct writer {
     work batch;
     row_layer batch_rows;
     ku_scope *scopes[LIMIT_SCOPES_PER_COMMIT]; /* reused from batch to batch */
+    arena memories[LIMIT_SCOPES_PER_COMMIT];   /* of their layers */
     ku_time last_purge;
 };
 
@@ -49,9 +50,10 @@ static void begin_scope(writer *w, writer_job *job, size_t index)
     scope->app = w->app;
     scope->db = w->d;
     scope->work = arena_alloc(&scope->arena, sizeof(work));
-    work_init(scope->work, w->d, &w->batch, &scope->arena);
+    arena_reset(&w->memories[index]);
+    work_init(scope->work, w->d, &w->batch, &w->memories[index]);
     scope->work->rows = arena_alloc(&scope->arena, sizeof(row_layer));
-    row_layer_init(scope->work->rows, &w->batch_rows, &scope->arena);
+    row_layer_init(scope->work->rows, &w->batch_rows, scope->work);
 }
 
 static void execute_job(writer *w, writer_job *job, size_t index)
@@ -135,7 +137,7 @@ static ku_status run_transaction(writer *w, writer_job *jobs, bool *ret_at_commi
     w->batch_scope.app = w->app;
     w->batch_scope.db = w->d;
     work_init(&w->batch, w->d, NULL, &w->batch_scope.arena);
-    row_layer_init(&w->batch_rows, NULL, &w->batch_scope.arena);
+    row_layer_init(&w->batch_rows, NULL, &w->batch);
     w->batch.rows = &w->batch_rows;
 
     ku_status status = db_begin(w->d);
@@ -316,6 +318,7 @@ void writer_close(writer *w)
         if (w->scopes[i] != NULL)
             scope_done(w->scopes[i]);
         free(w->scopes[i]);
+        arena_done(&w->memories[i]);
     }
     scope_done(&w->batch_scope);
     pthread_cond_destroy(&w->filled);

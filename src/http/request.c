@@ -139,26 +139,6 @@ static void fail_as_too_deep(request *r)
     fail_with_issue(r, &issue);
 }
 
-static bool is_too_deep(const ku_json *command)
-{
-    const ku_json *payload = ku_json_get(command, "payload");
-    return payload != NULL && json_depth(payload) > LIMIT_PAYLOAD_DEPTH;
-}
-
-static bool any_too_deep(const request *r)
-{
-    if (r->call.kind != CALL_BATCH)
-        return is_too_deep(r->call.body);
-    const ku_json *commands = ku_json_get(r->call.body, "commands");
-    if (commands == NULL || commands->kind != KU_JSON_ARRAY)
-        return false; /* what is wrong then is the application's to say */
-    for (const ku_json *command = commands->first; command != NULL; command = command->next) {
-        if (is_too_deep(command))
-            return true;
-    }
-    return false;
-}
-
 /* Makes call.body from the bytes; false: the refusal is in the call's response. */
 static bool parse_body(request *r)
 {
@@ -186,11 +166,7 @@ static bool parse_body(request *r)
         fail_with_issue(r, &issue);
         return false;
     }
-    if (any_too_deep(r)) {
-        fail_as_too_deep(r);
-        return false;
-    }
-    return true;
+    return true; /* how deep a payload may be is the application's to say, per command */
 }
 
 static enum MHD_Result submit(request *r)

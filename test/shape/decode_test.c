@@ -110,13 +110,16 @@ static void optional_members_may_be_there_null_or_missing(void **state)
     assert_int_equal(shape_decode(&scope, &options_shape, parse("{}"), (ku_str){0}, &o), KU_OK);
     for (size_t i = 0; i < options_shape.n_fields; i++)
         assert_false(field_is_set(&options_fields[i], &o));
-    assert_string_equal(encode(&options_shape, &o, false), "{}");
-    const char *nulls = encode(&options_shape, &o, true);
+    /* All of them are KU_NULLABLE, so what is not set is null whether or not nulls are asked for.
+     */
+    const char *nulls = encode(&options_shape, &o, false);
+    assert_string_equal(encode(&options_shape, &o, true), nulls);
     assert_string_equal(nulls,
         "{\"flag\":null,\"number\":null,\"ratio\":null,\"text\":null,\"id\":null,\"at\":null,"
         "\"money\":null,\"raw\":null,\"colour\":null,\"list\":null}");
     assert_int_equal(shape_decode(&scope, &options_shape, parse(nulls), (ku_str){0}, &o), KU_OK);
-    assert_string_equal(encode(&options_shape, &o, false), "{}");
+    for (size_t i = 0; i < options_shape.n_fields; i++)
+        assert_false(field_is_set(&options_fields[i], &o));
 }
 
 typedef struct strict {
