@@ -241,6 +241,28 @@ static void idle_upkeep_waits_a_moment_and_then_empties_the_log(void **state)
     assert_false(db_upkeep(f->reader, true));
 }
 
+static void what_a_killed_writer_left_in_the_log_is_put_into_the_file(void **state)
+{
+    db_fixture *f = *state;
+    int killed;
+
+    db_close(f->writer);
+    f->writer = NULL;
+    pid_t child = fork();
+    if (child == 0) {
+        f->writer = open_or_fail(f->url, DB_WRITER, f->catalog);
+        write_page_fuls(f, 1, 100);
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &killed, 0), child);
+    assert_true(WIFSIGNALED(killed));
+    f->writer = open_or_fail(f->url, DB_WRITER, f->catalog);
+    assert_int_equal(count_rows(f->reader), 100);
+    assert_true(size_of(f, "") < 100000); /* starting is quick … */
+    assert_false(db_upkeep(f->writer, true));
+    assert_true(size_of(f, "") > 300000); /* … and this is done when there is time */
+}
+
 /* ---- cases: readers beside the writer -------------------------------------------------------- */
 
 typedef struct reading {
@@ -403,6 +425,7 @@ int main(void)
         CASE(upkeep_bounds_the_log),
         CASE(a_reader_that_lingers_holds_the_checkpoint_up_and_not_the_writer),
         CASE(idle_upkeep_waits_a_moment_and_then_empties_the_log),
+        CASE(what_a_killed_writer_left_in_the_log_is_put_into_the_file),
         CASE(readers_see_whole_commits_and_never_fail),
         CASE(a_full_disk_fails_the_commit_and_leaves_nothing),
         CASE(a_database_in_memory_is_shared_by_its_catalog),
