@@ -1,0 +1,172 @@
+/*
+ * kumiko-bench from inside: what its scenarios share.
+ *
+ * A scenario prepares its data, runs for `seconds` and adds one result per number of callers.  It
+ * asserts nothing about time.  What is broken (a refused request, a database that does not open)
+ * ends the program with a message and a status other than 0.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "kumiko.h"
+
+#include <sys/types.h>
+#include <time.h>
+
+enum {
+    HISTOGRAM_SLOTS = 2560,
+    CUSTOMERS = 100, /* whose invoices are written, and rows of the revenue list */
+    GROUPS = 4,
+};
+
+/* ---- stats.c ------------------------------------------------------------------------------------
+ */
+
+/* Durations in nanoseconds, to within 1.6 %. */
+typedef struct histogram {
+    uint64_t count;
+    uint64_t max;
+    uint32_t slots[HISTOGRAM_SLOTS];
+} histogram;
+
+void histogram_add(histogram *h, uint64_t nanoseconds);
+void histogram_merge(histogram *into, const histogram *from);
+/* The duration that `share` (0 to 1) of all do not exceed; 0 if there is none. */
+uint64_t histogram_at(const histogram *h, double share);
+
+uint64_t now_ns(void);
+uint64_t cpu_ns(clockid_t clock);
+double seconds_since(uint64_t start_ns);
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void check(ku_status status, const ku_error *error, const char *what);
+
+/* ---- report.c
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct result {
+    char scenario[48];
+    int parallel;                  /* connections, threads, or commands per commit */
+    const char *unit;              /* requests, events, creates … */
+    double per_second;             /* 0: it is one duration, in p50 */
+    double p50_us, p99_us, max_us; /* 0: not measured */
+    double cpu_us;                 /* per unit; 0: not measured */
+    double floor_ratio;            /* to the bare loop of the same run; 0: there is none */
+    char note[80];
+} result;
+
+typedef struct bench {
+    double seconds; /* per measurement */
+    bool quick;
+    bool json;
+    const char *only;           /* part of a scenario's name; NULL: all */
+    int parallel;               /* only so many callers; 0: all numbers */
+    int64_t scale_events;       /* how far the store grows */
+    char program[4096];         /* the showcase */
+    char dir[4096];             /* of this run; removed at the end */
+    double floor_rates[GROUPS]; /* creates per second by group size; 0: not measured */
+    result *results;
+    size_t n_results;
+} bench;
+
+extern const int group_sizes[GROUPS]; /* 1, 16, 64, 256: of groups, threads, connections */
+
+/* Is it to be run? */
+bool bench_wants(const bench *b, const char *scenario);
+bool bench_wants_parallel(const bench *b, int parallel);
+/* A file in the run's folder; free() it. */
+char *bench_path(const bench *b, const char *name);
+
+void report_open(const bench *b);
+/* Prints it and keeps it for --json.  `latencies` may be NULL. */
+void report_add(bench *b, const result *r, const histogram *latencies);
+void report_close(bench *b);
+
+/* ---- prepare.c
+ * ----------------------------------------------------------------------------------- */
+
+extern const ku_user bench_user;
+
+ku_app *prepare_open(const char *path);
+/* The name of the customer with that number, e.g. `Customer 042`. */
+void prepare_customer(int number, char ret_name[32]);
+/*
+ * Whole flows (created, approved, paid), as handlers append them, hundreds per transaction.
+ * ret_streams: NULL or room for `count` ids.
+ */
+void prepare_flows(ku_app *app, int64_t count, ku_id *ret_streams);
+/* Streams of `events` events each, written in turns, so that no two of one stream are neighbours.
+ */
+void prepare_streams(ku_app *app, int count, int events, ku_id *ret_streams);
+/* So many events more on each of these streams. */
+void prepare_more(ku_app *app, int count, int events, const ku_id *streams);
+/* Runs a write or query that must succeed; returns its answer, to be freed by ku_response_free. */
+ku_response prepare_ask(ku_app *app, const char *type, const char *payload);
+/* Reads the first `"id":"…"` of an answer. */
+ku_id prepare_id_of(ku_str body);
+
+/* ---- child.c
+ * -------------------------------------------------------------------------------------- */
+
+typedef struct child {
+    pid_t pid;
+    int port;
+    clockid_t cpu; /* the process' CPU clock */
+} child;
+
+/* Starts `showcase serve` on that database and waits until it listens. */
+void child_start(const bench *b, const char *database, child *ret_child);
+/* SIGTERM, and waits. */
+void child_stop(child *c);
+/* A whole HTTP request with a JSON body, keep-alive, signed; free() it.  path: `/api/write`. */
+char *child_request(const char *path, const char *type, const char *payload);
+int child_connect(const child *c);
+/* Sends the request on a connection of its own and insists on 200. */
+void child_ask(const child *c, const char *request);
+
+/* ---- load_http.c
+ * ---------------------------------------------------------------------------------- */
+
+/*
+ * What each connection does again and again: one of `first` in turn, then each of `steps` with the
+ * id from the answer to the first.  Where the id goes, the step's text has ID_PLACE.
+ */
+#define ID_PLACE "00000000-0000-0000-0000-000000000000"
+typedef struct load_plan {
+    char **first;
+    size_t n_first;
+    char **steps;
+    size_t n_steps;
+} load_plan;
+
+typedef struct load_outcome {
+    double per_second; /* requests */
+    double cpu_us;     /* of the server's process, per request */
+    histogram latencies;
+} load_outcome;
+
+void load_run(const bench *b, const child *c, const load_plan *plan, int connections,
+    load_outcome *ret_outcome);
+
+/* ---- scenarios
+ * ------------------------------------------------------------------------------------- */
+
+void disk_run(bench *b);
+void floor_run(bench *b);
+void library_run(bench *b);
+void http_write_run(bench *b);
+void http_read_run(bench *b);
+void async_run(bench *b);
+void scale_run(bench *b);
+/* Start-up and rest of a server on that file; `name` says how big it is. */
+void rest_run(bench *b, const char *database, const char *name, ku_id stream);
+
+/* In library.c, for scale.c: creates from many threads for that long. */
+void library_create(ku_app *app, int threads, double seconds, bool whole_flow, result *ret_result,
+    histogram *ret_h);
+
+/* In floor.c. Bare reads of one stream: p50 in nanoseconds. */
+uint64_t floor_load(const bench *b, const char *database, const ku_id *streams, int count);
+/* Bare catching up of all payments in that file, on a copy of its tables' definitions: events/s. */
+double floor_project(const bench *b, const char *database);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * The library in process: many threads call ku_write and wait, each for its own answer.
+ *
+ * CPU is that of the whole process, callers included.  The callers share commits: the ratio
+ * compares with the bare loop whose groups are as large as there are callers.
+ */
+#include "bench.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct caller {
+    pthread_t thread;
+    ku_app *app;
+    atomic_bool *stop;
+    bool whole_flow;
+    int number;
+    histogram latencies;
+} caller;
+
+static ku_response ask(caller *c, const char *type, const char *payload)
+{
+    uint64_t start = now_ns();
+    ku_response response = prepare_ask(c->app, type, payload);
+    histogram_add(&c->latencies, now_ns() - start);
+    return response;
+}
+
+static void approve_and_pay(caller *c, ku_id id)
+{
+    char payload[200], text[37];
+
+    ku_id_format(id, text);
+    (void)snprintf(payload, sizeof payload,
+        "{\"id\":\"%s\",\"amountCents\":2500,\"approvedBy\":\"Ada\"}", text);
+    ku_response approved = ask(c, "showcase:write:invoice:approve", payload);
+    ku_response_free(&approved);
+    (void)snprintf(payload, sizeof payload, "{\"id\":\"%s\",\"amountCents\":2500}", text);
+    ku_response paid = ask(c, "showcase:write:invoice:pay", payload);
+    ku_response_free(&paid);
+}
+
+static void *call_until_stopped(void *context)
+{
+    caller *c = context;
+
+    for (int n = c->number; !atomic_load_explicit(c->stop, memory_order_relaxed); n++) {
+        char name[32], payload[64];
+        prepare_customer(n % CUSTOMERS, name);
+        (void)snprintf(payload, sizeof payload, "{\"customer\":\"%s\"}", name);
+        ku_response created = ask(c, "showcase:write:invoice:create", payload);
+        if (c->whole_flow)
+            approve_and_pay(c, prepare_id_of(created.body));
+        ku_response_free(&created);
+    }
+    return NULL;
+}
+
+void library_create(
+    ku_app *app, int threads, double seconds, bool whole_flow, result *ret_result, histogram *ret_h)
+{
+    atomic_bool stop = false;
+    caller *callers = calloc((size_t)threads, sizeof *callers);
+    assert(callers != NULL);
+
+    const uint64_t cpu = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const uint64_t start = now_ns();
+    for (int i = 0; i < threads; i++) {
+        callers[i] = (caller){.app = app, .stop = &stop, .whole_flow = whole_flow, .number = i};
+        int failed = pthread_create(&callers[i].thread, NULL, call_until_stopped, &callers[i]);
+        assert(failed == 0);
+    }
+    const struct timespec pause = {
+        (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    (void)nanosleep(&pause, NULL);
+    atomic_store(&stop, true);
+    memset(ret_h, 0, sizeof *ret_h);
+    for (int i = 0; i < threads; i++) {
+        (void)pthread_join(callers[i].thread, NULL);
+        histogram_merge(ret_h, &callers[i].latencies);
+    }
+    const double count = (double)ret_h->count;
+    ret_result->parallel = threads;
+    ret_result->unit = "requests";
+    ret_result->per_second = count / seconds_since(start);
+    ret_result->cpu_us = (double)(cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / 1e3 / count;
+    free(callers);
+}
+
+static void run_scenario(bench *b, const char *name, bool whole_flow)
+{
+    static const int threads[] = {1, 16, 64};
+    histogram *latencies = malloc(sizeof *latencies);
+    assert(latencies != NULL);
+
+    for (size_t i = 0; i < KU_COUNT(threads); i++) {
+        if (!bench_wants_parallel(b, threads[i]))
+            continue;
+        char file[32];
+        (void)snprintf(file, sizeof file, "library-%d-%d.db", whole_flow, threads[i]);
+        char *path = bench_path(b, file);
+        ku_app *app = prepare_open(path);
+        result r = {0}, warm_up = {0};
+        library_create(app, threads[i], b->seconds / 10, whole_flow, &warm_up, latencies);
+        library_create(app, threads[i], b->seconds, whole_flow, &r, latencies);
+        (void)snprintf(r.scenario, sizeof r.scenario, "%s", name);
+        if (!whole_flow && b->floor_rates[i] > 0)
+            r.floor_ratio = r.per_second / b->floor_rates[i];
+        report_add(b, &r, latencies);
+        ku_app_close(app);
+        free(path);
+    }
+    free(latencies);
+}
+
+void library_run(bench *b)
+{
+    if (bench_wants(b, "library create"))
+        run_scenario(b, "library create", false);
+    if (bench_wants(b, "library flow"))
+        run_scenario(b, "library flow", true);
+}
