@@ -8,6 +8,7 @@
 #include "app/reader.h"
 #include "app/writer.h"
 #include "base/limits.h"
+#include "db/sql.h"
 #include "store/log.h"
 
 #include <openssl/evp.h>
@@ -189,6 +190,8 @@ static void write_success(buffer *b, const running_call *r, const ku_scope *scop
     case CALL_QUERY:
         buffer_add_text(b, "{\"data\":");
         break;
+    case CALL_CHECK:
+        return; /* written by check_run */
     case CALL_WRITE:
         buffer_add_text(b, "{\"isSuccess\":true,\"data\":");
         break;
@@ -446,6 +449,35 @@ static void query_run(reader_job *job, ku_scope *scope)
     call->done(call);
 }
 
+/* What /health/ready asks: a round trip through a reader and the database (behaviour §1.8). */
+static void check_run(reader_job *job, ku_scope *scope)
+{
+    running_call *r = (running_call *)((char *)job - offsetof(running_call, query));
+    app_call *call = r->call;
+    buffer b = {.arena = &call->arena};
+    db_rows rows = {0};
+    bool found = false;
+    int64_t began_us = clock_monotonic_us();
+
+    ku_status status = db_query(scope->db, SQL_PING, NULL, 0, &rows);
+    if (status == KU_OK)
+        status = db_next(&rows, &found);
+    db_rows_done(&rows);
+    buffer_add_text(&b, "[{\"name\":\"db\",\"ok\":");
+    buffer_add_text(&b, status == KU_OK ? "true" : "false");
+    json_put_key(&b, "latencyMs");
+    json_put_double(&b, (double)(clock_monotonic_us() - began_us) / 1000);
+    if (status != KU_OK) {
+        json_put_key(&b, "error");
+        json_put_text(&b, ku_str_from(db_error(scope->db)));
+    }
+    buffer_add_text(&b, "}]");
+    call->status = status == KU_OK ? KU_OK : KU_UNAVAILABLE;
+    call->http_status = ku_status_http(call->status);
+    call->response = buffer_str(&b);
+    call->done(call);
+}
+
 /* ---- submitting
  * --------------------------------------------------------------------------------------------------------------
  */
@@ -470,14 +502,16 @@ void app_submit(ku_app *app, app_call *call)
     r->app = app;
     r->job = (writer_job){.execute = call_execute, .settle = call_settle, .finish = call_finish};
     r->query.run = query_run;
-    ku_status status = read_call(&scope, r);
+    if (call->kind == CALL_CHECK)
+        r->query.run = check_run;
+    ku_status status = call->kind == CALL_CHECK ? KU_OK : read_call(&scope, r);
     call->arena = scope.arena;
     scope.arena = (arena){0};
     if (status != KU_OK) {
         refuse_now(app, call, &scope);
         return;
     }
-    if (call->kind == CALL_QUERY)
+    if (call->kind == CALL_QUERY || call->kind == CALL_CHECK)
         taken = reader_submit(app->readers, &r->query, false);
     else
         taken = app->writer != NULL && writer_submit(app->writer, &r->job, false);

@@ -19,6 +19,8 @@ typedef enum call_kind {
     CALL_BATCH,   /* body {commands: […], requestId?} */
     CALL_COMMAND, /* like a write; 202 {"ok":true} */
     CALL_QUERY,   /* body {type, payload} → {"data":…} */
+    CALL_CHECK, /* no body → [{"name","ok","latencyMs","error"?}]: is the database there? 200 or 503
+                 */
 } call_kind;
 
 /* Headers that go with the answer to a call that met a rate limit. */

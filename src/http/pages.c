@@ -35,16 +35,26 @@ const route *page_route(const char *path)
     return &unknown_route;
 }
 
-static enum MHD_Result answer_ready(request *r)
+/* Behaviour §1.8.  While it drains it is not ready whatever the database says. */
+static enum MHD_Result answer_draining(request *r)
 {
-    const server *s = r->server;
-    const int64_t uptime_s = (clock_monotonic_us() - s->started_us) / 1000000;
+    const int64_t uptime_s = (clock_monotonic_us() - r->server->started_us) / 1000000;
     const ku_str body = arena_format(&r->call.arena,
-        s->draining ? "{\"status\":\"not_ready\",\"state\":\"draining\",\"uptimeSec\":%" PRId64 "}"
-                    : "{\"status\":\"ready\",\"state\":\"ready\",\"uptimeSec\":%" PRId64
-                      ",\"checks\":[]}",
-        uptime_s);
-    return reply_json(r, s->draining ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK, body);
+        "{\"status\":\"not_ready\",\"state\":\"draining\",\"uptimeSec\":%" PRId64 "}", uptime_s);
+    return reply_json(r, MHD_HTTP_SERVICE_UNAVAILABLE, body);
+}
+
+enum MHD_Result page_ready(request *r)
+{
+    const int64_t uptime_s = (clock_monotonic_us() - r->server->started_us) / 1000000;
+    const app_call *call = &r->call;
+    /* A call that no reader took carries an error object, not checks. */
+    const bool checked = call->response.len > 0 && call->response.ptr[0] == '[';
+    const ku_str checks = checked ? call->response : KU_STR("[]");
+    const ku_str body = arena_format(&r->call.arena,
+        "{\"status\":\"%s\",\"state\":\"ready\",\"uptimeSec\":%" PRId64 ",\"checks\":%" KU_PRI "}",
+        call->status == KU_OK ? "ready" : "not_ready", uptime_s, KU_FMT(checks));
+    return reply_json(r, call->http_status, body);
 }
 
 static void add_html(buffer *b, ku_str text)
@@ -101,7 +111,7 @@ enum MHD_Result page_answer(request *r)
     case ROUTE_VERSION:
         return MHD_queue_response(r->connection, MHD_HTTP_OK, r->server->version);
     case ROUTE_READY:
-        return answer_ready(r);
+        return answer_draining(r); /* otherwise the application is asked first */
     case ROUTE_EXPLAIN:
         return answer_explain(r);
     case ROUTE_CALL:

@@ -177,7 +177,9 @@ static enum MHD_Result submit(request *r)
     call->cancelled_context = r;
     call->done = server_take_back;
     call->transport = r;
-    if (!parse_body(r))
+    if (r->route->kind == ROUTE_READY)
+        call->kind = CALL_CHECK;
+    else if (!parse_body(r))
         return reply_call(r);
     r->phase = REQUEST_SUBMITTED;
     r->server->n_submitted++;
@@ -261,7 +263,7 @@ enum MHD_Result request_continue(void *context, struct MHD_Connection *connectio
         return begin(context, connection, path, method, held);
     request *r = *held;
     if (r->phase == REQUEST_FINISHED)
-        return reply_call(r);
+        return r->route->kind == ROUTE_READY ? page_ready(r) : reply_call(r);
     if (r->phase == REQUEST_SUBMITTED)
         return r->abandoned ? reply_abandoned(r) : MHD_YES;
     if (*n_bytes > 0) {
@@ -271,7 +273,9 @@ enum MHD_Result request_continue(void *context, struct MHD_Connection *connectio
     }
     if (r->refusal != NULL)
         return reply_refusal(r);
-    return r->route->kind == ROUTE_CALL ? submit(r) : page_answer(r);
+    const bool asks =
+        r->route->kind == ROUTE_CALL || (r->route->kind == ROUTE_READY && !r->server->draining);
+    return asks ? submit(r) : page_answer(r);
 }
 
 void request_completed(void *context, struct MHD_Connection *connection, void **held,

@@ -129,6 +129,9 @@ struct server {
 /* An app_call's `done`: hands the call back to the loop.  Any thread. */
 void server_take_back(app_call *call);
 
+/* /health/ready, once the application has looked at its database. */
+enum MHD_Result page_ready(request *r);
+
 /* ---- request.c
  * ------------------------------------------------------------------------------------ */
 

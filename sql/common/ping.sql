@@ -1,0 +1,2 @@
+-- Does the database answer?  No binds; one row.
+SELECT 1
