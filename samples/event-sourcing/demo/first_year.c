@@ -24,7 +24,7 @@ typedef struct invoice_approved {
     ku_str approved_by;
 } invoice_approved;
 static const ku_field invoice_approved_fields[] = {
-    KU_FIELD(invoice_approved, amount),
+    KU_FIELD(invoice_approved, amount, .scale = 2),
     KU_FIELD(invoice_approved, approved_by),
 };
 static const ku_event_type invoice_approved_event = {
@@ -108,7 +108,7 @@ typedef struct enter_input {
 } enter_input;
 static const ku_field enter_input_fields[] = {
     KU_FIELD(enter_input, customer),
-    KU_FIELD(enter_input, amount),
+    KU_FIELD(enter_input, amount, .scale = 2),
     KU_FIELD(enter_input, paid),
 };
 
