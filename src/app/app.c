@@ -83,6 +83,9 @@ void app_close(ku_app *app)
 {
     if (app == NULL)
         return;
+    /* The last commits still have hooks to run, and the last queries snapshots to keep: the writer
+     * ends before the readers, and its struct behind them. */
+    writer_stop(app->writer);
     reader_pool_close(app->readers);
     writer_close(app->writer);
     rate_limiter_free(app->limits);

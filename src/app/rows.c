@@ -8,6 +8,7 @@
 #include "app/rows.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { SLOTS_FIRST = 16 };
@@ -47,6 +48,13 @@ static uint64_t key_hash(const row_table *t, ku_id tenant, const void *row)
         if (field->kind == KU_KIND_TEXT) {
             const ku_str *text = (const void *)at;
             hash = mix(hash, text->ptr, text->len);
+        } else if (field->kind == KU_KIND_DECIMAL) { /* 1.5 is 1.50, and padding is no value */
+            ku_decimal decimal = *(const ku_decimal *)(const void *)at;
+            (void)ku_decimal_rescale(decimal, field->scale, &decimal);
+            hash = mix(hash, &decimal.units, sizeof(decimal.units));
+        } else if (field->kind == KU_KIND_DOUBLE) {
+            double number = *(const double *)(const void *)at + 0.0; /* -0 is 0 */
+            hash = mix(hash, &number, sizeof(number));
         } else {
             hash = mix(hash, at, field->size);
         }
@@ -61,6 +69,58 @@ static bool key_equal(const row_table *t, const void *a, const void *b)
             return false;
     }
     return true;
+}
+
+/* A row of which only the key is known: the caller may have left the rest as it was. */
+static void *key_copy(arena *a, const row_table *t, const void *row)
+{
+    void *copy = arena_alloc(a, t->row.size);
+
+    for (size_t i = 0; i < t->n_key; i++) {
+        const ku_field *field = &t->row.fields[t->key[i]];
+        field_copy(field, copy, row);
+        if (field->kind == KU_KIND_TEXT) {
+            ku_str *text = (void *)((char *)copy + field->offset);
+            *text = arena_copy(a, *text);
+        }
+    }
+    return copy;
+}
+
+static bool fits(const ku_field *field, const void *value)
+{
+    ku_decimal decimal;
+    int n_names = 0;
+
+    switch (field->kind) {
+    case KU_KIND_DECIMAL:
+        return ku_decimal_rescale(*(const ku_decimal *)value, field->scale, &decimal);
+    case KU_KIND_DOUBLE:
+        return isfinite(*(const double *)value);
+    case KU_KIND_ENUM:
+        while (field->names[n_names] != NULL)
+            n_names++;
+        return *(const int *)value >= 0 && *(const int *)value < n_names;
+    default:
+        return true;
+    }
+}
+
+/* Values that their columns cannot hold come from data (a finer scale in an event), not only bugs.
+ */
+static ku_status check_fits(ku_scope *scope, const row_table *t, const void *row, bool key_only)
+{
+    ku_status status = KU_OK;
+
+    for (size_t i = 0; i < t->row.n_fields; i++) {
+        const ku_field *field = &t->row.fields[i];
+        if ((key_only && (field->flags & KU_KEY) == 0) || !field_is_set(field, row) ||
+            fits(field, field_value(field, row)))
+            continue;
+        ku_str path = arena_format(&scope->arena, "%" KU_PRI ".%s", KU_FMT(t->name), field->name);
+        status = scope_issue(scope, path, "invalid_value", KU_STR(""));
+    }
+    return status;
 }
 
 /* ---- the map
@@ -140,11 +200,13 @@ static void add_field(const ku_field *field, void *to, const void *from)
         /* Both have the column's scale: one was read from it or rescaled when it was added. */
         ku_decimal a = *(ku_decimal *)sum;
         ku_decimal b = *(const ku_decimal *)part;
-        bool fits =
+        bool fitting =
             ku_decimal_rescale(a, field->scale, &a) && ku_decimal_rescale(b, field->scale, &b);
-        assert(fits); /* registration allows KU_SUM on numbers only; shape_check bounds the scale */
-        (void)fits;
-        *(ku_decimal *)sum = (ku_decimal){a.units + b.units, field->scale};
+        assert(
+            fitting); /* registration allows KU_SUM on numbers only; shape_check bounds the scale */
+        (void)fitting;
+        int64_t units = (int64_t)((uint64_t)a.units + (uint64_t)b.units);
+        *(ku_decimal *)sum = (ku_decimal){units, field->scale};
     }
     }
 }
@@ -227,7 +289,7 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
     }
     void *row = (void *)below;
     if (row == NULL)
-        row = shape_copy(layer->work->arena, &t->row, key);
+        row = key_copy(layer->work->arena, t, key);
     if (entry == NULL) {
         entry =
             layer_add(layer, t, scope->tenant, hash, below != NULL ? ROW_CLEAN : ROW_ABSENT, row);
@@ -242,7 +304,10 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
 ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
 {
     const void *found = NULL;
+    ku_status fitting = check_fits(scope, t, row, true);
 
+    if (fitting != KU_OK)
+        return fitting;
     if (scope->work == NULL) {
         void *stored = arena_alloc(&scope->arena, t->row.size);
         bool any = false;
@@ -272,7 +337,9 @@ static void set_entry(
     row_layer *layer = scope->work->rows;
     uint64_t hash = key_hash(t, scope->tenant, row);
     row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
-    void *copy = kept ? (void *)row : shape_copy(layer->work->arena, &t->row, row);
+    void *copy = kept                   ? (void *)row
+                 : state == ROW_REMOVED ? key_copy(layer->work->arena, t, row)
+                                        : shape_copy(layer->work->arena, &t->row, row);
 
     if (entry == NULL) {
         (void)layer_add(layer, t, scope->tenant, hash, state, copy);
@@ -285,8 +352,10 @@ static void set_entry(
 ku_status rows_put(ku_scope *scope, const row_table *t, const void *row)
 {
     assert(scope->work != NULL);
-    set_entry(scope, t, row, ROW_PUT, false);
-    return KU_OK;
+    ku_status status = check_fits(scope, t, row, false);
+    if (status == KU_OK)
+        set_entry(scope, t, row, ROW_PUT, false);
+    return status;
 }
 
 ku_status rows_put_kept(ku_scope *scope, const row_table *t, const void *row)
@@ -299,8 +368,10 @@ ku_status rows_put_kept(ku_scope *scope, const row_table *t, const void *row)
 ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row)
 {
     assert(scope->work != NULL);
-    set_entry(scope, t, row, ROW_REMOVED, false);
-    return KU_OK;
+    ku_status status = check_fits(scope, t, row, true);
+    if (status == KU_OK)
+        set_entry(scope, t, row, ROW_REMOVED, false);
+    return status;
 }
 
 static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
@@ -346,6 +417,9 @@ static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
 ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
 {
     assert(scope->work != NULL);
+    ku_status status = check_fits(scope, t, row, false);
+    if (status != KU_OK)
+        return status;
     row_layer *layer = scope->work->rows;
     uint64_t hash = key_hash(t, scope->tenant, row);
     row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
@@ -454,8 +528,10 @@ ku_status rows_flush(ku_scope *scope, row_layer *layer)
         if (statement < 0)
             continue;
         ku_status status = flush_statement(scope, entry, statement);
-        if (status != KU_OK)
+        if (status != KU_OK) {
+            layer->broken = true;
             return status;
+        }
     }
     return KU_OK;
 }

@@ -64,6 +64,7 @@ struct row_layer {
     pending_hook *hooks, *last_hook; /* of a scope */
     claimed_request *claims;         /* of a batch */
     bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
+    bool broken;       /* part of it could not be written: its transaction must not commit */
 };
 
 void row_layer_init(row_layer *layer, row_layer *parent, work *unit);

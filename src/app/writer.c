@@ -6,11 +6,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 enum {
     IDLE_BEFORE_UPKEEP_S = 1,
+    SCOPES_KEPT_IDLE = 8,
     PURGE_EVERY_S = 60,
     PURGE_ROWS = 1000,
 };
@@ -65,13 +67,16 @@ static void execute_job(writer *w, writer_job *job, size_t index)
     ku_scope *scope = job->scope;
     bool in_savepoint = scope->work->rows->in_savepoint;
     if (job->executed == KU_OK) {
-        if (in_savepoint && db_release(w->d) != KU_OK)
-            job->executed = scope_fail(scope, KU_INTERNAL, "release: %s", db_error(w->d));
+        bool kept = !scope->work->rows->broken && (!in_savepoint || db_release(w->d) == KU_OK);
+        w->batch_rows.broken = w->batch_rows.broken || !kept;
         rows_merge(scope->work->rows);
         work_merge(scope->work);
     } else if (in_savepoint) {
         db_rollback_to(w->d);
     }
+    /* Whatever a job made of a machine's failure: without its transaction nothing may be written.
+     */
+    w->batch_rows.broken = w->batch_rows.broken || !db_intact(w->d);
 }
 
 static ku_status flush_snapshots(writer *w)
@@ -113,9 +118,9 @@ static ku_status run_inside(writer *w, writer_job *jobs)
 {
     size_t index = 0;
 
-    for (writer_job *job = jobs; job != NULL; job = job->next)
+    for (writer_job *job = jobs; job != NULL && !w->batch_rows.broken; job = job->next)
         execute_job(w, job, index++);
-    ku_status status = work_number(&w->batch);
+    ku_status status = w->batch_rows.broken ? KU_UNAVAILABLE : work_number(&w->batch);
     if (status == KU_OK)
         status = settle_jobs(jobs);
     if (status == KU_OK)
@@ -221,6 +226,20 @@ static void run_batch(writer *w, writer_job *jobs)
  * ---------------------------------------------------------------------------------------------------
  */
 
+/* A busy hour must not be paid for all night: what big batches needed goes back to the system. */
+static void give_memory_back(writer *w)
+{
+    for (size_t i = SCOPES_KEPT_IDLE; i < LIMIT_SCOPES_PER_COMMIT; i++) {
+        if (w->scopes[i] == NULL)
+            continue;
+        scope_done(w->scopes[i]);
+        free(w->scopes[i]);
+        w->scopes[i] = NULL;
+        arena_done(&w->memories[i]);
+    }
+    (void)malloc_trim(0);
+}
+
 /* Waits for jobs; NULL: it is time to stop.  Does upkeep once it has been quiet for a while. */
 static writer_job *take_batch(writer *w, bool *dirty)
 {
@@ -238,6 +257,10 @@ static writer_job *take_batch(writer *w, bool *dirty)
         if (pthread_cond_timedwait(&w->filled, &w->lock, &until) == ETIMEDOUT && w->first == NULL) {
             pthread_mutex_unlock(&w->lock);
             *dirty = db_upkeep(w->d, true);
+            if (!*dirty) {
+                (void)db_upkeep(w->d, true); /* with nothing due it frees its memory */
+                give_memory_back(w);
+            }
             pthread_mutex_lock(&w->lock);
         }
     }
@@ -304,7 +327,7 @@ ku_status writer_open(ku_app *app, writer **ret_writer, ku_error *ret_error)
     return KU_OK;
 }
 
-void writer_close(writer *w)
+void writer_stop(writer *w)
 {
     if (w == NULL)
         return;
@@ -313,6 +336,12 @@ void writer_close(writer *w)
     pthread_cond_signal(&w->filled);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
+}
+
+void writer_close(writer *w)
+{
+    if (w == NULL)
+        return;
     db_close(w->d);
     for (size_t i = 0; i < LIMIT_SCOPES_PER_COMMIT; i++) {
         if (w->scopes[i] != NULL)

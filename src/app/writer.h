@@ -43,7 +43,9 @@ struct writer_job {
 };
 
 ku_status writer_open(ku_app *app, writer **ret_writer, ku_error *ret_error);
-/* Runs what is queued, then stops the thread and closes the connection. */
+/* Runs what is queued, then stops the thread; what is submitted afterwards is refused. */
+void writer_stop(writer *w);
+/* Closes the connection of a writer that has stopped. */
 void writer_close(writer *w);
 
 /* False: the queue is full (not for `internal` jobs) or the writer is stopping; finish is not

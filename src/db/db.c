@@ -114,6 +114,11 @@ void db_rollback(db *d)
     d->engine->rollback(d);
 }
 
+bool db_intact(const db *d)
+{
+    return d->engine->intact(d);
+}
+
 ku_status db_savepoint(db *d)
 {
     return fails(d) ? d->fault : d->engine->savepoint(d);

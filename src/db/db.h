@@ -101,13 +101,16 @@ void db_fail_after(db *d, int64_t calls, ku_status status);
 ku_status db_begin(db *d);  /* a writer's: takes the write lock; a reader's: one snapshot */
 ku_status db_commit(db *d); /* on disk when it returns; failed: nothing of it is there */
 void db_rollback(db *d);
+/* False: the engine has ended the transaction by itself; statements would commit one by one. */
+bool db_intact(const db *d);
 ku_status db_savepoint(db *d);
 ku_status db_release(db *d); /* keeps what was done since the savepoint */
 void db_rollback_to(db *d);  /* undoes it and removes the savepoint */
 
 /*
  * Upkeep of the writer's connection between transactions: checkpoints.  Call it after each commit
- * with `idle` false and when nothing is queued with `idle` true; it does what is due, if anything.
+ * with `idle` false and when nothing is queued with `idle` true; it does what is due, if anything
+ * (idle and nothing due: it gives its memory back).
  * (Idle work is due half a second after the last commit: what pauses that briefly will go on.)
  * True: something is left to be done; call again, idle, within a second or so.
  */

@@ -23,6 +23,7 @@ typedef struct db_engine {
     ku_status (*begin)(db *d);
     ku_status (*commit)(db *d);
     void (*rollback)(db *d);
+    bool (*intact)(const db *d);
     ku_status (*savepoint)(db *d);
     ku_status (*release)(db *d);
     void (*rollback_to)(db *d);

@@ -323,6 +323,11 @@ static ku_status sqlite_commit(db *d)
     return status;
 }
 
+static bool sqlite_intact(const db *d)
+{
+    return sqlite3_get_autocommit(((const sqlite_db *)d)->handle) == 0;
+}
+
 static ku_status sqlite_savepoint(db *d)
 {
     return run_control((sqlite_db *)d, CONTROL_SAVEPOINT);
@@ -361,8 +366,13 @@ static bool sqlite_upkeep(db *d, bool idle)
 {
     sqlite_db *s = (sqlite_db *)d;
 
-    if (s->role != DB_WRITER || s->wal_checkpointed >= s->wal_frames)
+    if (s->role != DB_WRITER)
         return false;
+    if (s->wal_checkpointed >= s->wal_frames) {
+        if (idle) /* nothing is left to do: the cache's pages go back, too */
+            (void)sqlite3_db_release_memory(s->handle);
+        return false;
+    }
     if (s->wal_frames >= s->wal_frames_max && s->wal_frames >= s->wal_retry_at)
         checkpoint(s);
     else if (idle && clock_monotonic_us() - s->committed_us >= SQLITE_IDLE_US)
@@ -379,6 +389,7 @@ const db_engine sqlite_engine = {
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
+    .intact = sqlite_intact,
     .savepoint = sqlite_savepoint,
     .release = sqlite_release,
     .rollback_to = sqlite_rollback_to,
