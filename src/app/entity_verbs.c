@@ -33,19 +33,41 @@ static uint64_t given_in_json(const ku_shape *shape, const ku_json *object)
     return given;
 }
 
-/* Adds the initial values of what the client left out. */
-static ku_status add_initials(ku_scope *scope, const ku_shape *shape, ku_json *object)
+/* Another object with the same members. */
+static ku_json *copy_object(arena *a, const ku_json *object)
 {
+    ku_json *copy = json_new(a, KU_JSON_OBJECT);
+
+    for (const ku_json *member = object->first; member != NULL; member = member->next) {
+        ku_json *node = arena_alloc(a, sizeof(*node));
+        *node = *member;
+        json_append(copy, member->key, node);
+    }
+    return copy;
+}
+
+/*
+ * The payload with the initial values of what the client left out: a copy, because the payload
+ * outlives the scope (it is the request's fingerprint, and the command may run again).
+ */
+static ku_status with_initials(
+    ku_scope *scope, const ku_shape *shape, const ku_json *payload, const ku_json **ret_payload)
+{
+    ku_json *object = NULL;
+
     for (size_t i = 0; i < shape->n_fields; i++) {
         const ku_field *field = &shape->fields[i];
         ku_json *value = NULL;
-        if (field->initial == NULL || json_member(object, field_wire_name(field)) != NULL)
+        if (field->initial == NULL || json_member(payload, field_wire_name(field)) != NULL)
             continue;
+        if (object == NULL)
+            object = copy_object(&scope->arena, payload);
         ku_status status = ku_json_parse(scope, ku_str_from(field->initial), &value);
         if (status != KU_OK)
             return status;
         json_append(object, field_wire_name(field), value);
     }
+    *ret_payload = object != NULL ? object : payload;
     return KU_OK;
 }
 
@@ -58,7 +80,7 @@ static ku_status run_create(
     ku_status status = KU_OK;
 
     if (ku_json_kind_of(payload) == KU_JSON_OBJECT) {
-        status = add_initials(scope, shape, (ku_json *)payload);
+        status = with_initials(scope, shape, payload, &payload);
         if (status == KU_OK && ku_json_get(payload, "id") != NULL)
             status = shape_decode(scope, &id_input_shape, payload, KU_STR(""), &input);
     }
