@@ -188,6 +188,14 @@ static ku_status unit_settle(writer_job *job, ku_scope *scope, ku_status execute
     failed.status = halted ? KU_STR("halted") : KU_STR("backoff");
     failed.last_error = ku_str_from(u->error);
     failed.retry_at.unix_us = scope->now.unix_us + backoff_us(failed.attempts);
+    bool noted = false;
+    ku_status status = log_cursor_fail(scope->db, u->consumer->name, &failed, scope->now, &noted);
+    if (status != KU_OK)
+        return status;
+    if (!noted) { /* it was read ahead of a batch that failed: its turn has not come */
+        u->result = UNIT_LOST;
+        return KU_OK;
+    }
     buffer cause = {.arena = &scope->arena};
     json_put_text(&cause, failed.last_error);
     ku_str text = buffer_str(&cause);
@@ -196,7 +204,7 @@ static ku_status unit_settle(writer_job *job, ku_scope *scope, ku_status execute
         "\"consumer\":\"%.*s\",\"tenant\":\"%.*s\",\"attempts\":%d,\"error\":%.*s",
         KU_FMT(u->consumer->name), KU_FMT(ku_id_text(scope, failed.tenant)), failed.attempts,
         KU_FMT(text));
-    return log_cursor_fail(scope->db, u->consumer->name, &failed, scope->now);
+    return KU_OK;
 }
 
 static void unit_finish(writer_job *job, ku_scope *scope, ku_status committed)

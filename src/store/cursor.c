@@ -76,13 +76,18 @@ ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, in
     return status;
 }
 
-ku_status log_cursor_fail(db *d, ku_str consumer, const cursor *failed, ku_time now)
+ku_status log_cursor_fail(
+    db *d, ku_str consumer, const cursor *failed, ku_time now, bool *ret_noted)
 {
+    int64_t changes = 0;
     const db_value binds[] = {db_id(failed->tenant), db_text(consumer), db_int(failed->lane),
         db_int(failed->position), db_text(failed->status), db_int(failed->attempts),
         db_int(failed->retry_at.unix_us), db_text(failed->last_error), db_int(now.unix_us)};
 
-    return db_run(d, SQL_CURSOR_FAIL, binds, KU_COUNT(binds), NULL);
+    ku_status status = db_run(d, SQL_CURSOR_FAIL, binds, KU_COUNT(binds), &changes);
+    if (status == KU_OK && ret_noted != NULL)
+        *ret_noted = changes > 0;
+    return status;
 }
 
 ku_status log_consumer_register(

@@ -214,7 +214,7 @@ static void a_failure_is_noted_and_a_success_clears_it(void **state)
     failed.status = KU_STR("backoff");
     failed.retry_at.unix_us = f->now.unix_us + 5;
     failed.last_error = KU_STR("no such luck");
-    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now, NULL), KU_OK);
     cursor found = only_cursor(f);
     assert_int_equal(found.position, 0);
     assert_int_equal(found.attempts, 3);
@@ -225,7 +225,7 @@ static void a_failure_is_noted_and_a_success_clears_it(void **state)
     assert_int_equal(log_consumer_rearm(f->writer, consumer, f->now, &lanes), KU_OK);
     assert_int_equal(lanes, 0); /* it is not halted */
     failed.status = KU_STR("halted");
-    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now, NULL), KU_OK);
     assert_int_equal(log_consumer_rearm(f->writer, KU_STR("another"), f->now, &lanes), KU_OK);
     assert_int_equal(lanes, 0);
     assert_int_equal(log_consumer_rearm(f->writer, (ku_str){0}, f->now, &lanes), KU_OK);
@@ -237,8 +237,26 @@ static void a_failure_is_noted_and_a_success_clears_it(void **state)
     assert_true(move(f, 0, 1));
     assert_text(only_cursor(f).last_error, "");
     failed.position = 0; /* a failure from before the move does not stick */
-    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now), KU_OK);
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now, NULL), KU_OK);
     assert_text(only_cursor(f).status, "idle");
+}
+
+static void a_failure_ahead_of_the_cursor_is_not_noted(void **state)
+{
+    log_fixture *f = *state;
+    bool noted = true;
+
+    write_name(f, id_new(f->now), "a");
+    cursor ahead = only_cursor(f); /* there is no row yet: it is at 0 */
+    ahead.position = 1;
+    ahead.attempts = 1;
+    ahead.status = KU_STR("backoff");
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &ahead, f->now, &noted), KU_OK);
+    assert_false(noted);
+    assert_int_equal(only_cursor(f).position, 0);
+    ahead.position = 0;
+    assert_int_equal(log_cursor_fail(f->writer, consumer, &ahead, f->now, &noted), KU_OK);
+    assert_true(noted);
 }
 
 static void a_new_consumer_starts_where_it_is_told_to(void **state)
@@ -405,6 +423,7 @@ int main(void)
         CASE(expired_requests_are_purged_a_few_at_a_time),
         CASE(a_cursor_moves_only_from_where_it_is),
         CASE(a_failure_is_noted_and_a_success_clears_it),
+        CASE(a_failure_ahead_of_the_cursor_is_not_noted),
         CASE(a_new_consumer_starts_where_it_is_told_to),
         CASE(tables_are_made_once),
         CASE(a_file_of_a_newer_program_is_refused),
