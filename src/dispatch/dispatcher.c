@@ -125,6 +125,8 @@ static void settle_unit(dispatcher *d, unit *u, turn *t, bool *moved)
     } else if (belongs_to(u, t)) {
         t->stopped = true;
     }
+    if (u->result == UNIT_LOST)
+        d->anything_waits = true; /* nobody may commit for hours: look again by itself */
     if (u->result == UNIT_FAILED && u->failed_at > 0) {
         unit_shorten(u);
         d->events_in_flight += (int64_t)u->n_events;
@@ -362,13 +364,49 @@ static ku_status register_consumers(ku_scope *scope, void *context)
     return KU_OK;
 }
 
-static ku_status stop_hearing(ku_scope *scope, void *context)
+/* On the writer's thread, which is the one that calls on_commit. */
+typedef struct stop_job {
+    writer_job job; /* first */
+    ku_app *app;
+    dispatcher *d;
+    bool done; /* guarded by d->lock */
+} stop_job;
+
+static ku_status stop_execute(writer_job *job, ku_scope *scope)
 {
-    dispatcher *d = context;
+    (void)job;
+    (void)scope;
+    return KU_OK;
+}
+
+/* Called whatever became of the transaction: a full disk must not leave the writer with a pointer.
+ */
+static void stop_finish(writer_job *job, ku_scope *scope, ku_status committed)
+{
+    stop_job *s = (stop_job *)job;
 
     (void)scope;
-    d->app->on_commit = NULL;
-    return KU_OK;
+    (void)committed;
+    s->app->on_commit = NULL;
+    pthread_mutex_lock(&s->d->lock);
+    s->done = true;
+    pthread_cond_signal(&s->d->changed);
+    pthread_mutex_unlock(&s->d->lock);
+}
+
+static void stop_hearing(dispatcher *d)
+{
+    stop_job s = {
+        .job = {.execute = stop_execute, .finish = stop_finish},
+          .app = d->app, .d = d
+    };
+
+    bool taken = writer_submit(d->app->writer, &s.job, true);
+    assert(taken); /* the writer outlives the dispatcher */
+    pthread_mutex_lock(&d->lock);
+    while (taken && !s.done)
+        pthread_cond_wait(&d->changed, &d->lock);
+    pthread_mutex_unlock(&d->lock);
 }
 
 static void free_dispatcher(dispatcher *d)
@@ -426,8 +464,6 @@ ku_status dispatcher_open(
 
 void dispatcher_close(dispatcher *d)
 {
-    ku_error error;
-
     if (d == NULL)
         return;
     if (d->background) {
@@ -436,10 +472,8 @@ void dispatcher_close(dispatcher *d)
         pthread_cond_signal(&d->changed);
         pthread_mutex_unlock(&d->lock);
         pthread_join(d->thread, NULL);
+        stop_hearing(d);
     }
-    ku_status status = app_run_write(d->app, &system_user, stop_hearing, d, &error);
-    assert(status == KU_OK || !d->background); /* the writer outlives the dispatcher */
-    (void)status;
     free_dispatcher(d);
 }
 
