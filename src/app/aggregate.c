@@ -117,7 +117,7 @@ static ku_status start_from_snapshot(
         return scope_fail(
             scope, KU_INTERNAL, "snapshot of %s is not JSON: %s", entity->name, error.what);
     uint64_t given = 0;
-    status = shape_decode_partial(scope, &entity->state, json, KU_STR(""), f->state, &given);
+    status = shape_decode_stored(scope, &entity->state, json, KU_STR(""), f->state, &given);
     if (status != KU_OK) {
         /* The struct changed without its version: the events know better. */
         ku_clear_error(scope);

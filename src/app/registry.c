@@ -334,12 +334,13 @@ static event_entry *resolve_on(builder *b, ku_str who, const ku_on *on)
     return entity->automatic[-on->verb - 1];
 }
 
-static void subscribe(builder *b, ku_str who, const ku_on *on, const projection_entry *projection,
-    const consumer_entry *consumer)
+/* The event it subscribed to; NULL, and a problem noted, if there is none. */
+static const event_entry *subscribe(builder *b, ku_str who, const ku_on *on,
+    const projection_entry *projection, const consumer_entry *consumer)
 {
     event_entry *event = resolve_on(b, who, on);
     if (event == NULL)
-        return;
+        return NULL;
 
     subscription **list = projection != NULL ? &event->inlines : &event->asyncs;
     while (*list != NULL) {
@@ -351,6 +352,7 @@ static void subscribe(builder *b, ku_str who, const ku_on *on, const projection_
     subscription *s = arena_alloc(&b->r->arena, sizeof(*s));
     *s = (subscription){.projection = projection, .consumer = consumer, .apply = on->apply};
     *list = s;
+    return event;
 }
 
 static bool on_is_end(const ku_on *on)
@@ -387,7 +389,7 @@ static void add_projection(builder *b, const ku_projection *projection)
     if (projection->on == NULL || on_is_end(projection->on))
         problem(b, "projection %" KU_PRI ": subscribes to nothing", KU_FMT(entry->name));
     for (const ku_on *on = projection->on; on != NULL && !on_is_end(on); on++)
-        subscribe(b, entry->name, on, entry, NULL);
+        (void)subscribe(b, entry->name, on, entry, NULL);
     if (r->last_projection != NULL)
         r->last_projection->next = entry;
     else
@@ -415,8 +417,7 @@ static void add_consumer(builder *b, const ku_multi_stream_projection *projectio
         problem(b, "projection %" KU_PRI ": subscribes to nothing", KU_FMT(entry->name));
     buffer_add_char(&types, '[');
     for (const ku_on *on = projection->on; on != NULL && !on_is_end(on); on++) {
-        subscribe(b, entry->name, on, NULL, entry);
-        const event_entry *event = resolve_on(b, entry->name, on);
+        const event_entry *event = subscribe(b, entry->name, on, NULL, entry);
         if (types.len > 1)
             buffer_add_char(&types, ',');
         json_put_text(&types, event != NULL ? event->def.name : KU_STR(""));

@@ -372,7 +372,7 @@ static ku_status read_json(
         return scope_fail(scope, KU_INTERNAL, "column %s is not JSON: %s", field->name, error.what);
     ku_json *object = json_new(memory, KU_JSON_OBJECT);
     json_append(object, field_wire_name(field), json);
-    return shape_decode_partial(scope, &one, object, KU_STR(""), row, &given);
+    return shape_decode_stored(scope, &one, object, KU_STR(""), row, &given);
 }
 
 static ku_status read_enum(ku_scope *scope, const ku_field *field, ku_str text, int *ret_value)

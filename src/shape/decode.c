@@ -194,7 +194,7 @@ static bool decode_list(
     *ret = (ku_list){items, json->count};
     size_t index = 0;
     for (const ku_json *item = json->first; item != NULL; item = item->next, index++) {
-        const place here = {.parent = where, .index = index};
+        const place here = {.parent = where, .index = index, .stored = where->stored};
         ok = decode_value(scope, field, kind, item, &here, items + index * size) && ok;
     }
     return ok;
@@ -211,7 +211,7 @@ static bool decode_value(ku_scope *scope, const ku_field *field, int kind, const
     if (kind == KU_KIND_LIST)
         return decode_list(scope, field, json, where, out);
     return decode_scalar(scope, field, kind, json, where, out) &&
-           value_check(scope, field, kind, out, where);
+           (where->stored || value_check(scope, field, kind, out, where));
 }
 
 static bool decode_field(
@@ -259,7 +259,7 @@ static bool decode_object(ku_scope *scope, const ku_shape *shape, const ku_json 
     uint64_t given = 0;
     for (size_t i = 0; i < shape->n_fields; i++) {
         const ku_field *field = &shape->fields[i];
-        const place here = {.parent = where, .name = names[i].wire};
+        const place here = {.parent = where, .name = names[i].wire, .stored = where->stored};
         if (members[i] != NULL) {
             given |= UINT64_C(1) << i;
             ok = decode_field(scope, field, members[i], &here, struct_) && ok;
@@ -272,30 +272,39 @@ static bool decode_object(ku_scope *scope, const ku_shape *shape, const ku_json 
     return ok;
 }
 
-static ku_status decode(ku_scope *scope, const ku_shape *shape, const ku_json *json, ku_str prefix,
-    void *struct_, uint64_t *ret_given)
+static ku_status decode(ku_scope *scope, const ku_shape *shape, const ku_json *json,
+    const place *where, void *struct_, uint64_t *ret_given)
 {
-    const place root = {.name = prefix};
-    memset(struct_, 0, shape->size);
+    if (shape->size > 0) /* a handler without input has no struct */
+        memset(struct_, 0, shape->size);
     if (json == NULL || json->kind != KU_JSON_OBJECT) {
-        (void)issue_type(scope, &root, "object");
+        (void)issue_type(scope, where, "object");
         return KU_INVALID;
     }
-    return decode_object(scope, shape, json, &root, struct_, ret_given) ? KU_OK : KU_INVALID;
+    return decode_object(scope, shape, json, where, struct_, ret_given) ? KU_OK : KU_INVALID;
 }
 
 ku_status shape_decode(
     ku_scope *scope, const ku_shape *shape, const ku_json *json, ku_str prefix, void *struct_)
 {
-    return decode(scope, shape, json, prefix, struct_, NULL);
+    const place root = {.name = prefix};
+    return decode(scope, shape, json, &root, struct_, NULL);
 }
 
 ku_status shape_decode_partial(ku_scope *scope, const ku_shape *shape, const ku_json *json,
     ku_str prefix, void *struct_, uint64_t *ret_given)
 {
+    const place root = {.name = prefix};
     uint64_t given = 0;
-    ku_status status = decode(scope, shape, json, prefix, struct_, &given);
+    ku_status status = decode(scope, shape, json, &root, struct_, &given);
     if (status == KU_OK)
         *ret_given = given;
     return status;
+}
+
+ku_status shape_decode_stored(ku_scope *scope, const ku_shape *shape, const ku_json *json,
+    ku_str prefix, void *struct_, uint64_t *ret_given)
+{
+    const place root = {.name = prefix, .stored = true};
+    return decode(scope, shape, json, &root, struct_, ret_given);
 }

@@ -10,6 +10,7 @@ typedef struct place {
     const struct place *parent; /* NULL: `name` is the prefix of the whole path */
     ku_str name;                /* a member's wire name; ptr NULL: an item, by index */
     size_t index;
+    bool stored; /* what is read was checked when it was stored: rules may differ now */
 } place;
 
 /* Each adds an issue to the scope and returns false. */

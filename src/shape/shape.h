@@ -45,6 +45,12 @@ ku_status shape_decode(
 /* The same for an object that may lack members; bit i of *ret_given says that field i was there. */
 ku_status shape_decode_partial(ku_scope *scope, const ku_shape *shape, const ku_json *json,
     ku_str prefix, void *struct_, uint64_t *ret_given);
+/*
+ * For what was checked when it was stored, perhaps by rules that were looser than today's: bounds,
+ * lengths and closed lists of text are not applied.  `ret_given` NULL: every member must be there.
+ */
+ku_status shape_decode_stored(ku_scope *scope, const ku_shape *shape, const ku_json *json,
+    ku_str prefix, void *struct_, uint64_t *ret_given);
 /* Checks a struct that a program filled: bounds, lengths, one_of, valid UTF-8, finite doubles. */
 ku_status shape_check(ku_scope *scope, const ku_shape *shape, const void *struct_, ku_str prefix);
 

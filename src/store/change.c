@@ -50,7 +50,7 @@ static ku_status decode_row(ku_scope *scope, const ku_shape *row, ku_json *objec
     if (object != NULL && object->kind == KU_JSON_OBJECT) {
         nulls = remove_nulls(row, object);
         ku_status status =
-            shape_decode_partial(scope, row, object, ku_str_from(prefix), struct_, &given);
+            shape_decode_stored(scope, row, object, ku_str_from(prefix), struct_, &given);
         if (status != KU_OK)
             return status;
     }

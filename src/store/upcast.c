@@ -157,7 +157,7 @@ static ku_status decode(
         return KU_OK;
     void *struct_ = ku_alloc(scope, shape->size);
     *ret_payload = struct_;
-    return shape_decode(scope, shape, payload, (ku_str){0}, struct_);
+    return shape_decode_stored(scope, shape, payload, (ku_str){0}, struct_, NULL);
 }
 
 /* Everything the row has that is not the payload; the row's text is copied in one piece. */

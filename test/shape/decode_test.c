@@ -408,6 +408,41 @@ static void a_shape_with_as_many_fields_as_possible_is_read(void **state)
     assert_string_equal(encode(&shape, values, false), buffer_str(&text).ptr);
 }
 
+typedef struct label {
+    ku_str text;
+    int64_t size;
+    ku_list tags;
+} label;
+static const char *const label_texts[] = {"new", NULL};
+static const ku_field label_fields[] = {
+    KU_FIELD(label, text, .one_of = label_texts, .length = KU_BETWEEN(1, 3)),
+    KU_FIELD(label, size, .value = KU_AT_LEAST(1)),
+    KU_FIELD(label, tags, .items = KU_KIND_TEXT, .length = KU_BETWEEN(0, 9)),
+};
+static const ku_shape label_shape = KU_SHAPE(label);
+
+static void what_was_stored_under_looser_rules_is_still_read(void **state)
+{
+    (void)state;
+    label l;
+    static const char loose[] = "{\"text\":\"formerly fine\",\"size\":0,\"tags\":[\"\"]}";
+    assert_int_equal(shape_decode(&scope, &label_shape, parse(loose), (ku_str){0}, &l), KU_INVALID);
+    ku_clear_error(&scope);
+    assert_int_equal(
+        shape_decode_stored(&scope, &label_shape, parse(loose), (ku_str){0}, &l, NULL), KU_OK);
+    assert_true(ku_str_is(l.text, "formerly fine"));
+    assert_int_equal(l.size, 0);
+    assert_int_equal(l.tags.count, 1);
+    /* Another type, or nothing where something must be, is still wrong. */
+    assert_int_equal(shape_decode_stored(&scope, &label_shape,
+                         parse("{\"text\":1,\"size\":0,\"tags\":[]}"), (ku_str){0}, &l, NULL),
+        KU_INVALID);
+    ku_clear_error(&scope);
+    assert_int_equal(
+        shape_decode_stored(&scope, &label_shape, parse("{\"size\":0}"), (ku_str){0}, &l, NULL),
+        KU_INVALID);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, open_scope, close_scope)
@@ -424,6 +459,7 @@ int main(void)
         T(issues_stop_at_the_limit),
         T(a_part_says_which_members_were_given),
         T(a_shape_with_as_many_fields_as_possible_is_read),
+        T(what_was_stored_under_looser_rules_is_still_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
