@@ -11,6 +11,7 @@
 #include "dispatch/dispatcher.h"
 
 #include "app/raw.h"
+#include "dispatch/quiet.h"
 #include "dispatch/unit.h"
 
 #include <assert.h>
@@ -23,9 +24,10 @@ enum {
     UNITS = 32, /* in flight at most */
     EVENTS_IN_FLIGHT_MAX = 1000,
     BATCH_DEFAULT = 200,
-    BATCHES_PER_TURN = 16, /* of one lane before the next has its turn */
-    SCAN_SHARE = 4,        /* rest four times as long as looking for work took */
-    RETRY_POLL_S = 1,      /* how often lanes that back off are looked at */
+    BATCHES_PER_TURN = 16,  /* of one lane before the next has its turn */
+    SCAN_SHARE = 4,         /* rest four times as long as looking for work took */
+    QUIET_US_MAX = 1000000, /* how long a move of no interest may go unwritten */
+    RETRY_POLL_S = 1,       /* how often lanes that back off are looked at */
 };
 
 typedef struct failed_lane {
@@ -54,7 +56,9 @@ struct dispatcher {
     int64_t events_in_flight;
     int n_in_flight;
     ku_dispatch_result result;
-    bool anything_waits; /* some lane backs off */
+    quiet_lanes quiet;   /* in the background only */
+    bool quiet_is_due;   /* this pass writes down what was noted */
+    bool anything_waits; /* some lane backs off, or quiet moves are to be written */
     failed_lane *failed; /* by hand: lanes that failed in this call */
     size_t n_failed, failed_capacity;
 };
@@ -177,6 +181,16 @@ static unit *take_unit(dispatcher *d, turn *t, bool *moved)
  * ---------------------------------------------------------------------------------------------------
  */
 
+/* A move that no projection needs can wait for one that does, or for its time. */
+static bool keeps_quiet(dispatcher *d, const unit *u)
+{
+    if (!d->background || d->quiet_is_due || u->n_events > 0 || u->read_failed)
+        return false;
+    quiet_note(
+        &d->quiet, u->consumer, u->cursor.tenant, u->cursor.lane, u->to, clock_monotonic_us());
+    return true;
+}
+
 /* A few batches of one lane. */
 static ku_status run_lane(
     dispatcher *d, const consumer_entry *consumer, const cursor *found, bool *moved)
@@ -184,6 +198,10 @@ static ku_status run_lane(
     turn t = {.consumer = consumer, .tenant = found->tenant, .lane = found->lane};
     cursor at = *found;
     int batch = consumer->projection->batch;
+    int64_t known = quiet_position(&d->quiet, consumer, found->tenant, found->lane);
+
+    if (known >= found->head && !d->quiet_is_due)
+        return KU_OK;
 
     for (int i = 0; i < BATCHES_PER_TURN && at.position < at.head && !t.stopped; i++) {
         unit *u = take_unit(d, &t, moved);
@@ -194,12 +212,17 @@ static ku_status run_lane(
                 break;
             continue; /* every unit came back to be sent again: wait for the next */
         }
-        ku_status status = unit_read(u, d->d, consumer, &at, batch == 0 ? BATCH_DEFAULT : batch);
+        ku_status status =
+            unit_read(u, d->d, consumer, &at, known, batch == 0 ? BATCH_DEFAULT : batch);
         if (status != KU_OK) {
             log_line(&d->app->log, LOG_ERROR_, "dispatcher cannot read", "\"cause\":\"%s\"",
                 db_error(d->d));
             put_idle(d, u);
             return status;
+        }
+        if (keeps_quiet(d, u)) {
+            put_idle(d, u);
+            break; /* nothing of interest up to the head */
         }
         d->events_in_flight += (int64_t)u->n_events;
         d->n_in_flight++;
@@ -240,6 +263,8 @@ static ku_status run_pass(dispatcher *d, bool *moved)
 
     *moved = false;
     d->anything_waits = false;
+    d->quiet_is_due =
+        d->quiet.count > 0 && clock_monotonic_us() - d->quiet.since_us >= QUIET_US_MAX;
     for (const consumer_entry *c = d->app->registry.consumers; c != NULL && status == KU_OK;
          c = c->next) {
         cursor *cursors = NULL;
@@ -257,6 +282,9 @@ static ku_status run_pass(dispatcher *d, bool *moved)
     }
     while (d->n_in_flight > 0)
         collect_units(d, true, NULL, moved);
+    if (d->quiet_is_due)
+        quiet_clear(&d->quiet);
+    d->anything_waits = d->anything_waits || d->quiet.count > 0;
     return status;
 }
 
@@ -418,6 +446,7 @@ static void free_dispatcher(dispatcher *d)
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
     pthread_mutex_destroy(&d->running);
+    quiet_done(&d->quiet);
     free(d->failed);
     free(d);
 }

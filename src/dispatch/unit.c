@@ -61,8 +61,8 @@ static ku_status read_event(ku_scope *scope, const stored_event *stored, void *c
     return KU_OK;
 }
 
-ku_status unit_read(
-    unit *u, db *d, const consumer_entry *consumer, const cursor *cursor_at, int64_t limit)
+ku_status unit_read(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor_at,
+    int64_t known, int64_t limit)
 {
     reading r = {.u = u};
 
@@ -75,7 +75,8 @@ ku_status unit_read(
     u->n_events = 0;
     u->read_failed = false;
     ku_status status = log_each_of_lane(&u->scope, cursor_at->tenant, cursor_at->lane,
-        cursor_at->position, cursor_at->head, consumer->types_json, limit, read_event, &r);
+        known > cursor_at->position ? known : cursor_at->position, cursor_at->head,
+        consumer->types_json, limit, read_event, &r);
     if (status != KU_OK)
         return status;
     u->read_failed = r.broken && u->n_events == 0;

@@ -36,11 +36,12 @@ typedef struct unit {
 } unit;
 
 /*
- * Reads up to `limit` events behind the cursor.  An event that cannot be lifted ends the batch
+ * Reads up to `limit` events behind the cursor, or behind `known`, up to which nothing is of
+ * interest (0: nothing is known).  An event that cannot be lifted ends the batch
  * before it; if it is the first, the unit fails for it.  The return value is for machine failures.
  */
-ku_status unit_read(
-    unit *u, db *d, const consumer_entry *consumer, const cursor *cursor, int64_t limit);
+ku_status unit_read(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor,
+    int64_t known, int64_t limit);
 bool unit_submit(unit *u);
 /* Applies only the events before the one that failed; the next unit begins with that one. */
 void unit_shorten(unit *u);
