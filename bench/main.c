@@ -22,20 +22,21 @@ const int group_sizes[GROUPS] = {1, 16, 64, 256};
 enum { OPTION_ONLY = 256, OPTION_SCALE, OPTION_QUICK, OPTION_JSON, OPTION_PROGRAM, OPTION_DIR };
 enum { SECONDS_DEFAULT = 3, SCALE_DEFAULT = 1000000, SCALE_QUICK = 10000 };
 
+/* clang-format off */
 static const struct argp_option options[] = {
-    {"only",                                                        OPTION_ONLY, "NAME", 0, "Only scenarios with NAME in their name, e.g. `http create`",
-     0},
-    {"parallel",                                                       'p', "N", 0, "Only with N callers (1, 16, 64 or 256)", 0},
+    {"only", OPTION_ONLY, "NAME", 0,
+        "Only scenarios with NAME in their name, e.g. `http create`", 0},
+    {"parallel", 'p', "N", 0, "Only with N callers (1, 16, 64 or 256)", 0},
     {"seconds", 's', "S", 0, "How long each measurement takes (default: 3)", 0},
-    {"scale",                                                             OPTION_SCALE, "EVENTS", 0, "How far the store grows (default: 1000000)", 0},
-    {"quick",    OPTION_QUICK, NULL, 0, "Small stores, to see that everything runs", 0},
-    {"json",                                                            OPTION_JSON, NULL, 0, "Print a JSON document; the table goes to stderr", 0},
-    {"program",                                                            OPTION_PROGRAM, "PATH", 0, "The showcase (default: beside or above this program)",
-     0},
-    {"dir",                                                     OPTION_DIR, "DIR", 0,
-     "Where the databases are made: the disk that is measured (default: TMPDIR, else /var/tmp)", 0},
-    {0                                                         }
+    {"scale", OPTION_SCALE, "EVENTS", 0, "How far the store grows (default: 1000000)", 0},
+    {"quick", OPTION_QUICK, NULL, 0, "Small stores, to see that everything runs", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print a JSON document; the table goes to stderr", 0},
+    {"program", OPTION_PROGRAM, "PATH", 0, "The showcase (default: beside or above this one)", 0},
+    {"dir", OPTION_DIR, "DIR", 0,
+        "Where the databases are made: the disk that is measured (default: TMPDIR or /var/tmp)", 0},
+    {0},
 };
+/* clang-format on */
 
 typedef struct arguments {
     bench bench;
