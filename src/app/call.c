@@ -381,9 +381,10 @@ static ku_status call_execute(writer_job *job, ku_scope *scope)
     r->replayed = false;
     r->error = (scope_error){.status = KU_OK};
     if (ku_scope_cancelled(scope)) { /* nobody waits any more: do not start */
-        ku_status status = scope_fail(scope, KU_CANCELLED, "the caller has gone away");
+        ku_status why = command_cancelled(scope);
+        (void)scope_fail(scope, why, "%s", ku_status_text(why));
         r->error = scope->error;
-        return status;
+        return why;
     }
     if (call->request_id.len > 0) {
         ku_status status = answer_known(r, scope, &run);

@@ -165,11 +165,21 @@ static ku_status run_gated(ku_scope *scope, command *c, bool write, call_rate *r
     return status;
 }
 
+ku_status command_cancelled(const ku_scope *scope)
+{
+    bool gone = scope->cancelled != NULL && scope->cancelled(scope->cancelled_context);
+    bool late = scope->deadline_us != 0 && clock_monotonic_us() >= scope->deadline_us;
+
+    return late && !gone ? KU_TIMEOUT : KU_CANCELLED;
+}
+
 ku_status command_run(ku_scope *scope, command *c, bool write, call_rate *rate)
 {
     ku_clear_error(scope);
     c->reply = (ku_reply){.kind = REPLY_NONE};
     c->status = run_gated(scope, c, write, rate);
+    if (c->status == KU_CANCELLED && command_cancelled(scope) == KU_TIMEOUT)
+        c->status = scope_fail(scope, KU_TIMEOUT, "%s", ku_status_text(KU_TIMEOUT));
     if (c->status != KU_OK && scope->error.status != c->status) {
         /* A handler returned a status without words, or another than the error it set. */
         if (scope->error.status == KU_OK)

@@ -25,6 +25,10 @@ typedef struct command {
  */
 ku_status command_run(ku_scope *scope, command *c, bool write, call_rate *rate);
 
+/* Why a scope that says it is cancelled is: KU_CANCELLED, or KU_TIMEOUT if its caller still waits.
+ */
+ku_status command_cancelled(const ku_scope *scope);
+
 /* Runs a standard handler of an entity: entity_verbs.c. */
 ku_status entity_run_verb(ku_scope *scope, const entity_entry *entity, ku_verb verb,
     const ku_json *payload, ku_reply *reply);

@@ -103,9 +103,11 @@ rate_result rate_limiter_take(
             b->tokens = fmin(limit, b->tokens + (double)(now.unix_us - b->at_us) * per_us);
             b->at_us = now.unix_us;
         }
-        result.allowed = b->tokens >= cost;
+        /* What comes in over several refills adds up to a little less: who waited as told may go.
+         */
+        result.allowed = b->tokens >= cost - 1e-6;
         if (result.allowed)
-            b->tokens -= cost;
+            b->tokens = fmax(0, b->tokens - cost);
         b->full_at_us = b->at_us + (int64_t)((limit - b->tokens) / per_us);
         result.remaining = (int64_t)floor(b->tokens);
         result.reset_at.unix_us = b->full_at_us;
