@@ -109,8 +109,9 @@ static int run_pragmas(sqlite3 *handle, db_role role, bool in_memory)
 
     if (role == DB_READER)
         snprintf(text, sizeof(text),
-            "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-%d",
-            (int)SQLITE_READER_CACHE_KIB);
+            "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=%d;"
+            "PRAGMA cache_size=-%d",
+            (int)SQLITE_READER_MAP_BYTES, (int)SQLITE_READER_CACHE_KIB);
     else
         snprintf(text, sizeof(text),
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s; PRAGMA wal_autocheckpoint=0;"

@@ -14,6 +14,9 @@ enum {
     SQLITE_IDLE_US = 500000,         /* so long after the last commit the log is checkpointed */
     SQLITE_WRITER_CACHE_KIB = 8192,
     SQLITE_READER_CACHE_KIB = 512,
+    /* Readers map the file: a load that jumps over it would copy a page per event otherwise.  The
+     * pages are the system's cache, seen as resident while they are in use. */
+    SQLITE_READER_MAP_BYTES = 1 << 30,
 };
 
 /* A prepared statement; `open` while a db_rows reads from it. */
