@@ -151,9 +151,10 @@ void load_run(const bench *b, const child *c, const load_plan *plan, int connect
  * ------------------------------------------------------------------------------------- */
 
 void disk_run(bench *b);
-void floor_run(bench *b);
-void library_run(bench *b);
-void http_write_run(bench *b);
+/* `group` is an index of group_sizes: so many creates per commit, threads, connections. */
+void floor_run(bench *b, size_t group);
+void library_run(bench *b, bool whole_flow, size_t group);
+void http_write_run(bench *b, bool whole_flow, size_t group);
 void http_read_run(bench *b);
 void async_run(bench *b);
 void scale_run(bench *b);

@@ -37,31 +37,33 @@ static void add_outcome(bench *b, const char *name, int connections, double floo
 /* ---- writes
  * -------------------------------------------------------------------------------------- */
 
-static void run_writes(bench *b, const char *name, const load_plan *plan)
+static void run_writes(bench *b, const char *name, const load_plan *plan, size_t group)
 {
+    const bool whole_flow = plan->n_steps > 0;
+    const int connections = group_sizes[group];
+    char file[32];
+    child server;
     load_outcome *outcome = calloc(1, sizeof *outcome);
     assert(outcome != NULL);
 
-    for (size_t i = 0; i < GROUPS; i++) {
-        if (!bench_wants_parallel(b, group_sizes[i]))
-            continue;
-        char file[32];
-        child server;
-        (void)snprintf(file, sizeof file, "http-%zu-%d.db", plan->n_steps, group_sizes[i]);
-        char *path = bench_path(b, file);
-        child_start(b, path, &server);
-        load_run(b, &server, plan, group_sizes[i], outcome);
-        child_stop(&server);
-        free(path);
-        add_outcome(b, name, group_sizes[i], plan->n_steps == 0 ? b->floor_rates[i] : 0, outcome,
-            plan->n_steps == 0 ? "" : "three requests are one flow");
-    }
+    (void)snprintf(file, sizeof file, "http-%d-%d.db", whole_flow, connections);
+    char *path = bench_path(b, file);
+    child_start(b, path, &server);
+    load_run(b, &server, plan, connections, outcome);
+    child_stop(&server);
+    add_outcome(b, name, connections, whole_flow ? 0 : b->floor_rates[group], outcome,
+        whole_flow ? "three requests are one flow" : "");
+    free(path);
     free(outcome);
 }
 
-void http_write_run(bench *b)
+void http_write_run(bench *b, bool whole_flow, size_t group)
 {
+    const char *name = whole_flow ? "http flow" : "http create";
     char *creates[CUSTOMERS];
+
+    if (!bench_wants(b, name) || !bench_wants_parallel(b, group_sizes[group]))
+        return;
     char *steps[] = {
         child_request("/api/write", "showcase:write:invoice:approve",
             "{\"id\":\"" ID_PLACE "\",\"amountCents\":2500,\"approvedBy\":\"Ada\"}"),
@@ -69,15 +71,13 @@ void http_write_run(bench *b)
             "{\"id\":\"" ID_PLACE "\",\"amountCents\":2500}"),
     };
     for (int i = 0; i < CUSTOMERS; i++) {
-        char name[32], payload[64];
-        prepare_customer(i, name);
-        (void)snprintf(payload, sizeof payload, "{\"customer\":\"%s\"}", name);
+        char customer[32], payload[64];
+        prepare_customer(i, customer);
+        (void)snprintf(payload, sizeof payload, "{\"customer\":\"%s\"}", customer);
         creates[i] = child_request("/api/write", "showcase:write:invoice:create", payload);
     }
-    if (bench_wants(b, "http create"))
-        run_writes(b, "http create", &(load_plan){creates, CUSTOMERS, NULL, 0});
-    if (bench_wants(b, "http flow"))
-        run_writes(b, "http flow", &(load_plan){creates, CUSTOMERS, steps, KU_COUNT(steps)});
+    const load_plan plan = {creates, CUSTOMERS, steps, whole_flow ? KU_COUNT(steps) : 0};
+    run_writes(b, name, &plan, group);
     free_texts(creates, KU_COUNT(creates));
     free_texts(steps, KU_COUNT(steps));
 }

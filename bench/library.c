@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { THREADS_MAX = 64 };
+
 typedef struct caller {
     pthread_t thread;
     ku_app *app;
@@ -92,36 +94,32 @@ void library_create(
     free(callers);
 }
 
-static void run_scenario(bench *b, const char *name, bool whole_flow)
+static void run_scenario(bench *b, const char *name, bool whole_flow, size_t group)
 {
-    static const int threads[] = {1, 16, 64};
+    const int threads = group_sizes[group];
+    char file[32];
+    result r = {0}, warm_up = {0};
+
+    if (!bench_wants(b, name) || !bench_wants_parallel(b, threads))
+        return;
     histogram *latencies = malloc(sizeof *latencies);
     assert(latencies != NULL);
-
-    for (size_t i = 0; i < KU_COUNT(threads); i++) {
-        if (!bench_wants_parallel(b, threads[i]))
-            continue;
-        char file[32];
-        (void)snprintf(file, sizeof file, "library-%d-%d.db", whole_flow, threads[i]);
-        char *path = bench_path(b, file);
-        ku_app *app = prepare_open(path);
-        result r = {0}, warm_up = {0};
-        library_create(app, threads[i], b->seconds / 10, whole_flow, &warm_up, latencies);
-        library_create(app, threads[i], b->seconds, whole_flow, &r, latencies);
-        (void)snprintf(r.scenario, sizeof r.scenario, "%s", name);
-        if (!whole_flow && b->floor_rates[i] > 0)
-            r.floor_ratio = r.per_second / b->floor_rates[i];
-        report_add(b, &r, latencies);
-        ku_app_close(app);
-        free(path);
-    }
+    (void)snprintf(file, sizeof file, "library-%d-%d.db", whole_flow, threads);
+    char *path = bench_path(b, file);
+    ku_app *app = prepare_open(path);
+    library_create(app, threads, b->seconds / 10, whole_flow, &warm_up, latencies);
+    library_create(app, threads, b->seconds, whole_flow, &r, latencies);
+    (void)snprintf(r.scenario, sizeof r.scenario, "%s", name);
+    if (!whole_flow && b->floor_rates[group] > 0)
+        r.floor_ratio = r.per_second / b->floor_rates[group];
+    report_add(b, &r, latencies);
+    ku_app_close(app);
+    free(path);
     free(latencies);
 }
 
-void library_run(bench *b)
+void library_run(bench *b, bool whole_flow, size_t group)
 {
-    if (bench_wants(b, "library create"))
-        run_scenario(b, "library create", false);
-    if (bench_wants(b, "library flow"))
-        run_scenario(b, "library flow", true);
+    if (group_sizes[group] <= THREADS_MAX)
+        run_scenario(b, whole_flow ? "library flow" : "library create", whole_flow, group);
 }
