@@ -137,7 +137,8 @@ static ku_status find_stream(ku_scope *scope, const ku_entity *entity, ku_id str
     if (status != KU_OK)
         return status;
     bool visible = ret_state->version > 0 && ku_str_is(ret_state->type, entity->name) &&
-                   (!ret_state->archived || options->include_archived);
+                   (!ret_state->archived || options->include_archived) &&
+                   (!options->at_version.set || options->at_version.value > 0);
     return visible ? KU_OK : KU_NOT_FOUND;
 }
 
@@ -157,11 +158,18 @@ static log_range range_of(const ku_load_options *options)
     return range;
 }
 
+/* Only the whole stream is a version to append against. */
+static bool is_whole(const ku_load_options *options)
+{
+    return !options->as_of.set && !options->at_version.set;
+}
+
 /* Nothing to fold: the stream is missing, or it begins after the point in time. */
 static ku_status load_missing(
     ku_scope *scope, const ku_entity *entity, ku_id stream, const ku_load_options *options)
 {
-    log_remember_version(scope, stream, 0);
+    if (is_whole(options))
+        log_remember_version(scope, stream, 0);
     if (options->missing_ok)
         return KU_OK;
     return ku_not_found(scope, entity->name, ku_id_text(scope, stream));
@@ -173,12 +181,6 @@ static void tell(const ku_load_options *options, int64_t version, bool snapshot_
         *options->ret_version = version;
     if (options->ret_snapshot_hit != NULL)
         *options->ret_snapshot_hit = snapshot_hit;
-}
-
-/* Only the whole stream is a version to append against. */
-static bool is_whole(const ku_load_options *options)
-{
-    return !options->as_of.set && !options->at_version.set;
 }
 
 ku_status ku_load_aggregate(ku_scope *scope, const ku_entity *entity, ku_id stream,
