@@ -6,6 +6,7 @@
  */
 #include "app/ratelimit.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 #include <math.h>
@@ -66,11 +67,7 @@ void rate_limiter_free(rate_limiter *limiter)
 
 static bucket *find_bucket(rate_limiter *limiter, ku_str name, int limit, int64_t now_us)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619u;
-
-    bucket **slot = &limiter->slots[hash % SLOTS];
+    bucket **slot = &limiter->slots[hash_text(0, name) % SLOTS];
     for (bucket *b = *slot; b != NULL; b = b->next) {
         if (b->len == name.len && memcmp(b->name, name.ptr, name.len) == 0)
             return b;

@@ -7,6 +7,7 @@
  */
 #include "app/registry.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 #include <string.h>
@@ -436,11 +437,7 @@ static void add_consumer(builder *b, const ku_multi_stream_projection *projectio
 
 static size_t slot_of(ku_str name)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619u;
-    return hash % REGISTRY_SLOTS;
+    return hash_text(0, name) % REGISTRY_SLOTS;
 }
 
 static void check_standard(builder *b, const handler_entry *entry)

@@ -7,6 +7,8 @@
  */
 #include "app/rows.h"
 
+#include "base/hash.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -21,42 +23,25 @@ void row_layer_init(row_layer *layer, row_layer *parent, work *unit)
 /* ---- keys
  * ---------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *at = bytes;
-
-    while (size >= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 29;
-        at += 8;
-        size -= 8;
-    }
-    while (size-- > 0)
-        hash = (hash ^ *at++) * UINT64_C(0x100000001B3);
-    return hash ^ (hash >> 32);
-}
-
 static uint64_t key_hash(const row_table *t, ku_id tenant, const void *row)
 {
-    uint64_t hash = mix((uintptr_t)t, tenant.bytes, sizeof(tenant.bytes));
+    uint64_t hash = hash_id((uintptr_t)t, tenant);
 
     for (size_t i = 0; i < t->n_key; i++) {
         const ku_field *field = &t->row.fields[t->key[i]];
         const char *at = (const char *)row + field->offset;
         if (field->kind == KU_KIND_TEXT) {
             const ku_str *text = (const void *)at;
-            hash = mix(hash, text->ptr, text->len);
+            hash = hash_text(hash, *text);
         } else if (field->kind == KU_KIND_DECIMAL) { /* 1.5 is 1.50, and padding is no value */
             ku_decimal decimal = *(const ku_decimal *)(const void *)at;
             (void)ku_decimal_rescale(decimal, field->scale, &decimal);
-            hash = mix(hash, &decimal.units, sizeof(decimal.units));
+            hash = hash_bytes(hash, &decimal.units, sizeof(decimal.units));
         } else if (field->kind == KU_KIND_DOUBLE) {
             double number = *(const double *)(const void *)at + 0.0; /* -0 is 0 */
-            hash = mix(hash, &number, sizeof(number));
+            hash = hash_bytes(hash, &number, sizeof(number));
         } else {
-            hash = mix(hash, at, field->size);
+            hash = hash_bytes(hash, at, field->size);
         }
     }
     return hash;

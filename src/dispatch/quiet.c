@@ -1,6 +1,8 @@
 /* Quiet lanes, a hash table with open addressing; at most half full. */
 #include "dispatch/quiet.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +12,9 @@ enum { CAPACITY_FIRST = 64 };
 static quiet_lane *find_slot(
     const quiet_lanes *q, const consumer_entry *consumer, ku_id tenant, int32_t lane)
 {
-    uint64_t a, b;
-    memcpy(&a, tenant.bytes, sizeof(a));
-    memcpy(&b, tenant.bytes + 8, sizeof(b));
-    uint64_t hash = (a ^ b ^ (uintptr_t)consumer ^ (uint64_t)lane) * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t hash = hash_word(hash_id((uintptr_t)consumer, tenant), (uint64_t)lane);
 
-    for (size_t i = (size_t)(hash >> 32);; i++) {
+    for (size_t i = (size_t)hash;; i++) {
         quiet_lane *slot = &q->slots[i & (q->capacity - 1)];
         if (slot->consumer == NULL ||
             (slot->consumer == consumer && slot->lane == lane && ku_id_equal(slot->tenant, tenant)))

@@ -10,6 +10,8 @@
  */
 #include "shape/shape.h"
 
+#include "base/hash.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -36,8 +38,7 @@ static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static size_t first_slot(const names_table *table, const ku_field *fields, size_t count)
 {
-    uint64_t mixed = ((uint64_t)(uintptr_t)fields + count) * UINT64_C(0x9e3779b97f4a7c15);
-    return (size_t)(mixed >> 32) & (table->capacity - 1);
+    return (size_t)hash_word(count, (uintptr_t)fields) & (table->capacity - 1);
 }
 
 /* The slot that holds the entry, or the free one where it belongs. */

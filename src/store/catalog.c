@@ -7,6 +7,8 @@
  */
 #include "store/catalog.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,27 +21,14 @@ struct event_catalog {
 
 enum { SLOTS_FIRST = 64 };
 
-/* Every event that is read is looked up by its name, so it is taken eight bytes at a time. */
 static size_t hash_name(ku_str name)
 {
-    uint64_t hash = name.len, word;
-    size_t i = 0;
-
-    for (; i + sizeof(word) <= name.len; i += sizeof(word)) {
-        memcpy(&word, name.ptr + i, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(11400714819323198485);
-        hash ^= hash >> 29;
-    }
-    word = 0;
-    if (i < name.len)
-        memcpy(&word, name.ptr + i, name.len - i);
-    hash = (hash ^ word) * UINT64_C(11400714819323198485);
-    return (size_t)(hash >> 32);
+    return (size_t)hash_text(0, name);
 }
 
 static size_t hash_type(const ku_event_type *type)
 {
-    return (size_t)(((uintptr_t)type >> 3) * UINT64_C(11400714819323198485) >> 20);
+    return (size_t)hash_word(0, (uintptr_t)type);
 }
 
 static void make_slots(event_catalog *catalog, size_t n_slots)

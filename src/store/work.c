@@ -13,6 +13,8 @@
  */
 #include "store/work.h"
 
+#include "base/hash.h"
+
 #include "db/sql.h"
 
 #include <assert.h>
@@ -28,15 +30,9 @@ void work_init(work *w, db *d, work *parent, arena *memory)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-/* Ids are random at their end, so a few bytes of them are a hash. */
 static size_t hash_stream(ku_id tenant, ku_id stream)
 {
-    uint64_t a, b;
-
-    memcpy(&a, tenant.bytes + 8, sizeof(a));
-    memcpy(&b, stream.bytes + 8, sizeof(b));
-    b = (b ^ a * UINT64_C(11400714819323198485)) * UINT64_C(11400714819323198485);
-    return (size_t)(b >> 32);
+    return (size_t)hash_id(hash_id(0, tenant), stream);
 }
 
 static stream_state *find_stream(const work *w, ku_id tenant, ku_id stream)
