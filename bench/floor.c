@@ -303,9 +303,10 @@ static int read_event(sqlite3_stmt *row)
 uint64_t floor_load(const bench *b, const char *database, const ku_id *streams, int count)
 {
     sqlite3 *handle = open_file(database, SQLITE_OPEN_READONLY);
-    char pragma[64];
+    char pragma[80];
 
-    (void)snprintf(pragma, sizeof pragma, "PRAGMA cache_size=-%d", (int)SQLITE_READER_CACHE_KIB);
+    (void)snprintf(pragma, sizeof pragma, "PRAGMA mmap_size=%d; PRAGMA cache_size=-%d",
+        (int)SQLITE_READER_MAP_BYTES, (int)SQLITE_READER_CACHE_KIB);
     run(handle, pragma);
     sqlite3_stmt *load = prepare(handle,
         "SELECT e.version, e.type, e.event_version, e.created_at, e.created_by, e.payload, "
