@@ -3,6 +3,7 @@
  */
 #include "app/command.h"
 #include "app/entity.h"
+#include "app/row_query.h"
 #include "store/log.h"
 
 typedef struct id_input {
@@ -116,17 +117,12 @@ static ku_status run_update(
     return entity_update(scope, entity, input.id, expected, own, given, reply);
 }
 
-static ku_status run_detail(ku_scope *scope, const entity_entry *entity, ku_id id, ku_reply *reply)
+static ku_status find_detail(ku_scope *scope, const entity_entry *entity, ku_id id, ku_reply *reply)
 {
     void *row = NULL;
     stream_state stream;
     ku_status status = entity_find(scope, entity, id, false, &row);
 
-    *reply = (ku_reply){.kind = REPLY_DETAIL, .entity = entity};
-    if (status == KU_NOT_FOUND) {
-        ku_clear_error(scope);
-        return KU_OK;
-    }
     if (status == KU_OK)
         status = log_stream(scope, id, &stream);
     if (status != KU_OK)
@@ -135,6 +131,25 @@ static ku_status run_detail(ku_scope *scope, const entity_entry *entity, ku_id i
     row_base(row)->version = stream.version;
     reply->value = row;
     return KU_OK;
+}
+
+static ku_status run_detail(ku_scope *scope, const entity_entry *entity, ku_id id, ku_reply *reply)
+{
+    ku_id tenant = scope->tenant;
+
+    *reply = (ku_reply){.kind = REPLY_DETAIL, .entity = entity};
+    ku_status status = find_detail(scope, entity, id, reply);
+    if (status == KU_NOT_FOUND) { /* the system's rows are everybody's to see */
+        ku_clear_error(scope);
+        scope->tenant = row_system_tenant;
+        status = find_detail(scope, entity, id, reply);
+        scope->tenant = tenant;
+    }
+    if (status == KU_NOT_FOUND) {
+        ku_clear_error(scope);
+        return KU_OK;
+    }
+    return status;
 }
 
 ku_status entity_run_verb(ku_scope *scope, const entity_entry *entity, ku_verb verb,

@@ -16,7 +16,7 @@
 
 enum { BINDS_MAX = 4 + LIMIT_LIST_FILTERS + LIMIT_FILTER_IN * 4 + ROW_KEY_MAX * 3 };
 
-static const ku_id system_tenant = {
+const ku_id row_system_tenant = {
     {0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 0}
 };
 
@@ -64,14 +64,30 @@ static ku_status value_for(
     return status;
 }
 
+/* Clients see instants to the millisecond: a whole one is everything that happened in it. */
+static bool is_millisecond(const ku_field *field, const db_value *value)
+{
+    return field->kind == KU_KIND_TIME && value->kind == DB_INT && value->integer % 1000 == 0;
+}
+
+static ku_status add_millisecond(composer *c, const ku_field *field, bool inside, db_value value)
+{
+    add_name(c, field);
+    buffer_add_text(&c->where, inside ? " BETWEEN " : " NOT BETWEEN ");
+    ku_status status = add_bind(c, value);
+    buffer_add_text(&c->where, " AND ");
+    value.integer += 999;
+    return status == KU_OK ? add_bind(c, value) : status;
+}
+
 static ku_status add_comparison(composer *c, const row_filter *f)
 {
     static const char *const operators[] = {" = ", " <> ", " < ", " > "};
     db_value value = db_null();
     bool is_null = ku_json_kind_of(f->value) == KU_JSON_NULL;
 
-    add_name(c, f->field);
     if (is_null) {
+        add_name(c, f->field);
         /* Nothing is less or greater than null. */
         buffer_add_text(&c->where, f->op == KU_EQ   ? " IS NULL"
                                    : f->op == KU_NE ? " IS NOT NULL"
@@ -81,7 +97,21 @@ static ku_status add_comparison(composer *c, const row_filter *f)
     ku_status status = value_for(c, f->field, f->value, f->path, &value);
     if (status != KU_OK)
         return status;
+    if (is_millisecond(f->field, &value) && (f->op == KU_EQ || f->op == KU_NE))
+        return add_millisecond(c, f->field, f->op == KU_EQ, value);
+    if (is_millisecond(f->field, &value) && f->op == KU_GT)
+        value.integer += 999;
+    add_name(c, f->field);
     buffer_add_text(&c->where, operators[f->op]);
+    return add_bind(c, value);
+}
+
+static ku_status add_instant(composer *c, const ku_field *field, db_value value)
+{
+    if (is_millisecond(field, &value))
+        return add_millisecond(c, field, true, value);
+    add_name(c, field);
+    buffer_add_text(&c->where, " = ");
     return add_bind(c, value);
 }
 
@@ -101,15 +131,19 @@ static ku_status add_in(composer *c, const row_filter *f)
         buffer_add_text(&c->where, "1 = 0");
         return KU_OK;
     }
-    add_name(c, f->field);
-    buffer_add_text(&c->where, " IN (");
+    bool is_time = f->field->kind == KU_KIND_TIME; /* each value may be a range */
+    if (!is_time)
+        add_name(c, f->field);
+    buffer_add_text(&c->where, is_time ? "(" : " IN (");
     for (const ku_json *item = f->value->first; item != NULL && status == KU_OK;
          item = item->next) {
         db_value value = db_null();
         if (item != f->value->first)
-            buffer_add_text(&c->where, ", ");
+            buffer_add_text(&c->where, is_time ? " OR " : ", ");
         status = value_for(c, f->field, item, f->path, &value);
-        if (status == KU_OK)
+        if (status == KU_OK && is_time)
+            status = add_instant(c, f->field, value);
+        else if (status == KU_OK)
             status = add_bind(c, value);
     }
     buffer_add_char(&c->where, ')');
@@ -172,6 +206,20 @@ static bool decode_base64url(arena *a, ku_str text, ku_str *ret_bytes)
     return true;
 }
 
+/* As on the wire, but instants to the microsecond, which the order knows, too. */
+static void put_cursor_value(buffer *b, const ku_field *field, const void *row)
+{
+    if (field->kind != KU_KIND_TIME || !field_is_set(field, row)) {
+        field_encode(b, field, row);
+        return;
+    }
+    ku_time at = *(const ku_time *)field_value(field, row);
+    int64_t micros = (at.unix_us % 1000 + 1000) % 1000;
+    char text[25];
+    ku_time_format((ku_time){at.unix_us - micros}, text);
+    buffer_format(b, "\"%.23s%03dZ\"", text, (int)micros);
+}
+
 static void put_cursor_key(buffer *b, const row_table *t, const void *row)
 {
     if (t->n_key > 1)
@@ -179,7 +227,7 @@ static void put_cursor_key(buffer *b, const row_table *t, const void *row)
     for (size_t i = 0; i < t->n_key; i++) {
         if (i > 0)
             buffer_add_char(b, ',');
-        field_encode(b, &t->row.fields[t->key[i]], row);
+        put_cursor_value(b, &t->row.fields[t->key[i]], row);
     }
     if (t->n_key > 1)
         buffer_add_char(b, ']');
@@ -199,7 +247,7 @@ static ku_str make_cursor(const composer *c, const void *row)
     }
     buffer_add_text(&b, "{\"v\":");
     if (c->q->sort >= 0)
-        field_encode(&b, &t->row.fields[c->q->sort], row);
+        put_cursor_value(&b, &t->row.fields[c->q->sort], row);
     else
         buffer_add_text(&b, "null");
     buffer_add_text(&b, ",\"i\":");
@@ -371,7 +419,7 @@ static ku_status fetch_rows(composer *c, row_page *page)
 
     buffer_add_text(&sql, "SELECT ");
     row_table_columns(&sql, t);
-    buffer_add_text(&sql, " FROM ");
+    buffer_add_text(&sql, t->tenant_field >= 0 ? ", tenant_id FROM " : " FROM ");
     db_quote_name(&sql, t->name);
     buffer_add_str(&sql, buffer_str(&c->where));
     add_order(&sql, c);
@@ -389,8 +437,12 @@ static ku_status fetch_rows(composer *c, row_page *page)
                 memcpy(grown, page->rows, page->count * t->row.size);
             page->rows = grown;
         }
-        status = row_read(
-            scope, &scope->arena, t, &rows, (char *)page->rows + page->count * t->row.size);
+        char *row = (char *)page->rows + page->count * t->row.size;
+        status = row_read(scope, &scope->arena, t, &rows, row);
+        if (t->tenant_field >= 0) { /* behind the columns; it may be the system's */
+            ku_id tenant = db_column_id(&rows, (int)t->row.n_fields - 1);
+            memcpy(row + t->row.fields[t->tenant_field].offset, &tenant, sizeof(tenant));
+        }
         page->count++;
         if (status == KU_OK && page->count % 256 == 0 && ku_scope_cancelled(scope))
             status = scope_fail(scope, KU_CANCELLED, "the caller has gone away");
@@ -439,7 +491,7 @@ ku_status row_query_run(
     (void)add_bind(c, db_id(scope->tenant));
     if (query->with_system) {
         buffer_add_text(&c->where, ", ");
-        (void)add_bind(c, db_id(system_tenant));
+        (void)add_bind(c, db_id(row_system_tenant));
         buffer_add_char(&c->where, ')');
     }
     buffer_add_str(&c->where, query->condition);

@@ -35,6 +35,9 @@ typedef struct row_page {
     int64_t total;
 } row_page;
 
+/* Whose rows every tenant sees (behaviour §9). */
+extern const ku_id row_system_tenant;
+
 ku_status row_query_run(
     ku_scope *scope, const row_table *t, const row_query *query, row_page *ret_page);
 
