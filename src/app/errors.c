@@ -132,6 +132,7 @@ static const explanation explanations[] = {
     {"unprocessable",
      "The request is well-formed, but a rule of the domain says no.  details.reason "
         "names the rule."                                                                                        },
+    {"too_many_events",          "One command appended more than 1,000 events; split it."                        },
     {"stream_type_mismatch",     "The stream belongs to another kind of entity than the event."                  },
     {"invalid_transition",       "The entity's state cannot change from details.from to details.to.  "
                            "details.allowed lists where it can go."                    },

@@ -141,7 +141,9 @@ static void settle_unit(dispatcher *d, unit *u, turn *t, bool *moved)
         d->n_in_flight--;
     } else if (u->result == UNIT_FAILED) {
         d->result.failed++;
-        if (!d->background)
+        if (d->background)
+            d->anything_waits = true; /* its time comes even if nobody commits */
+        else
             remember_failed(d, u);
     }
     put_idle(d, u);

@@ -7,6 +7,7 @@
  * terminals.
  */
 #include "base/json.h"
+#include "base/limits.h"
 #include "http/state.h"
 
 #include <inttypes.h>
@@ -76,10 +77,26 @@ static void add_html(buffer *b, ku_str text)
     }
 }
 
+/* Reasons are snake_case; what else comes here was typed by somebody. */
+static bool may_be_a_reason(ku_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        const char c = name.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+    }
+    return name.len > 0 && name.len <= LIMIT_NAME_BYTES;
+}
+
 static enum MHD_Result answer_explain(request *r)
 {
     const ku_str name = ku_str_from(r->path + strlen(explain_route.path));
     const char *text = app_explain_error(name);
+    if (text == NULL && may_be_a_reason(name))
+        text =
+            "A rule of this application said no, and gave this reason.  The library does not know "
+            "it; the message and the details of the error say more, and so does whoever runs the "
+            "application.";
     if (text == NULL) {
         guard_refuse(r, &refusal_not_found);
         return reply_refusal(r);

@@ -159,8 +159,10 @@ static bool read_roles(const ku_json *claims, arena *a, ku_user *user)
     ku_str *texts = arena_alloc(a, (roles->count + 1) * sizeof *texts);
     size_t count = 0;
     for (const ku_json *role = roles->first; role != NULL; role = role->next) {
-        if (!ku_json_text(role, &texts[count++]))
+        if (!ku_json_text(role, &texts[count]))
             return false;
+        /* `system` is what the library calls itself; nobody outside is. */
+        count += ku_str_is(texts[count], "system") ? 0 : 1;
     }
     user->roles = texts;
     user->n_roles = count;

@@ -155,6 +155,20 @@ static ku_status fail_the_next_cursor(ku_scope *scope, void *context)
     return KU_OK;
 }
 
+static void an_event_that_failed_once_is_tried_again_without_a_commit(void **state)
+{
+    lab *l = *state;
+
+    lab_open(l, &bank_feature, true);
+    bank_put(l, 1, "ann", -5);
+    wait_for(l, 1, "backoff", -1);
+    atomic_store(&bank_healed, true);
+    /* Past any back-off; nobody commits from here on. */
+    atomic_fetch_add(&l->now_us, INT64_C(120) * 1000000);
+    wait_for(l, 1, "idle", 0);
+    assert_int_equal(bank_sum(l, 1, "read_revenue", "cents", "ann"), -5);
+}
+
 static void a_transaction_that_is_lost_is_tried_again_without_a_commit(void **state)
 {
     const ku_user user = lab_user_of(1);
@@ -364,6 +378,7 @@ int main(void)
         CASE(what_was_left_by_the_last_process_is_done_without_a_commit),
         CASE(it_rests_when_there_is_nothing_to_do),
         CASE(a_failing_lane_backs_off_and_halts_while_others_go_on),
+        CASE(an_event_that_failed_once_is_tried_again_without_a_commit),
         CASE(a_transaction_that_is_lost_is_tried_again_without_a_commit),
         CASE(each_event_counts_once_beside_concurrent_writers),
     };

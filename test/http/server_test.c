@@ -91,7 +91,11 @@ static void errors_are_explained_to_programs_and_to_people(void **state)
     assert_string_equal(http_header(&answer, "Content-Type"), "text/html; charset=utf-8");
     assert_true(http_body_has(&answer, "<p>It is 1 &lt; 2 &amp; known.</p>"));
     http_answer_done(&answer);
-    get("/errors/unheard_of", NULL, &answer);
+    get("/errors/a_rule_of_the_application", NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(http_body_has(&answer, "A rule of this application said no"));
+    http_answer_done(&answer);
+    get("/errors/Unheard-Of", NULL, &answer);
     assert_int_equal(answer.status, 404);
     assert_true(http_body_has(&answer, "\"code\":\"not_found\""));
     http_answer_done(&answer);

@@ -77,6 +77,23 @@ static void a_minted_token_says_what_it_was_minted_for(void **state)
     arena_done(&a);
 }
 
+static void nobody_outside_has_the_role_of_the_system(void **state)
+{
+    (void)state;
+    static const ku_str roles[] = {KU_STR_INIT("system"), KU_STR_INIT("Admin")};
+    arena a = {0};
+    token_keys *opened = open_keys();
+    ku_user user = user_named("eve");
+    token_claims claims;
+    user.roles = roles;
+    const ku_str token = token_mint(&a, &keys[0], NULL, &user, now, 60);
+    assert_true(token_verify(opened, KU_STR("kumiko"), token, later(1), &a, &claims));
+    assert_int_equal(claims.user.n_roles, 1);
+    assert_true(ku_str_is(claims.user.roles[0], "Admin"));
+    token_keys_free(opened);
+    arena_done(&a);
+}
+
 static void a_minted_token_names_its_key_if_it_has_a_name(void **state)
 {
     (void)state;
@@ -168,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_minted_token_says_what_it_was_minted_for),
+        cmocka_unit_test(nobody_outside_has_the_role_of_the_system),
         cmocka_unit_test(a_minted_token_names_its_key_if_it_has_a_name),
         cmocka_unit_test(a_token_is_verified_once_and_forgotten_when_it_expires),
         cmocka_unit_test(a_full_cache_forgets_the_token_not_seen_for_longest),
