@@ -6,47 +6,23 @@
 #include "app/writer.h"
 #include "base/limits.h"
 
-#include <pthread.h>
+#include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Somebody waits on this thread for something that is done on another. */
-typedef struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool done; /* guarded by lock */
-} waiting;
-
-static void waiting_init(waiting *w)
+/* A semaphore may be gone as soon as it has been waited for, even while sem_post still returns. */
+static void wait_for(sem_t *done)
 {
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->woken, NULL);
-    w->done = false;
-}
-
-static void waiting_wake(waiting *w)
-{
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    /* Under the lock: the waiter may free this as soon as it has it. */
-    pthread_cond_signal(&w->woken);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void waiting_wait(waiting *w)
-{
-    pthread_mutex_lock(&w->lock);
-    while (!w->done)
-        pthread_cond_wait(&w->woken, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->woken);
-    pthread_mutex_destroy(&w->lock);
+    while (sem_wait(done) != 0 && errno == EINTR)
+        continue; /* a signal is for somebody else */
+    (void)sem_destroy(done);
 }
 
 static void call_done(app_call *call)
 {
-    waiting_wake(call->transport);
+    (void)sem_post(call->transport);
 }
 
 static ku_request read_request(const ku_request *request)
@@ -63,9 +39,9 @@ static ku_status run_call(
 {
     const ku_request r = read_request(request);
     app_call *call = mem_zero(1, sizeof(*call));
-    waiting w;
+    sem_t done;
 
-    waiting_init(&w);
+    (void)sem_init(&done, 0, 0);
     call->kind = kind;
     call->type = r.type;
     call->payload = r.payload;
@@ -82,9 +58,9 @@ static ku_status run_call(
     if (r.timeout_ms > 0)
         call->deadline_us = clock_monotonic_us() + r.timeout_ms * 1000;
     call->done = call_done;
-    call->transport = &w;
+    call->transport = &done;
     app_submit(app, call);
-    waiting_wait(&w);
+    wait_for(&done);
     *ret_response =
         (ku_response){.http_status = call->http_status, .body = call->response, .owner_ = call};
     return call->status;
@@ -122,7 +98,7 @@ typedef struct function_job {
     void *context;
     ku_error *error;
     ku_status status;
-    waiting waiting;
+    sem_t done;
 } function_job;
 
 static ku_status function_execute(writer_job *job, ku_scope *scope)
@@ -144,7 +120,7 @@ static void function_finish(writer_job *job, ku_scope *scope, ku_status committe
                                               : KU_STR("the transaction could not be committed");
         (void)snprintf(f->error->message, sizeof(f->error->message), "%.*s", KU_FMT(words));
     }
-    waiting_wake(&f->waiting);
+    (void)sem_post(&f->done);
 }
 
 ku_status app_run_write(ku_app *app, const ku_user *user,
@@ -159,12 +135,12 @@ ku_status app_run_write(ku_app *app, const ku_user *user,
         .error = ret_error,
     };
 
-    waiting_init(&f.waiting);
+    (void)sem_init(&f.done, 0, 0);
     if (app->writer == NULL || !writer_submit(app->writer, &f.job, false)) {
         ret_error->status = KU_UNAVAILABLE;
         (void)snprintf(ret_error->message, sizeof(ret_error->message), "not writing now");
         return KU_UNAVAILABLE;
     }
-    waiting_wait(&f.waiting);
+    wait_for(&f.done);
     return f.status;
 }
