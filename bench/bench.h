@@ -153,6 +153,8 @@ void load_run(const bench *b, const child *c, const load_plan *plan, int connect
 void disk_run(bench *b);
 /* `group` is an index of group_sizes: so many creates per commit, threads, connections. */
 void floor_run(bench *b, size_t group);
+/* The same for groups of any size: creates per second. */
+double floor_rate_of(bench *b, int group);
 void library_run(bench *b, bool whole_flow, size_t group);
 void http_write_run(bench *b, bool whole_flow, size_t group);
 void http_read_run(bench *b);

@@ -1,10 +1,13 @@
 /*
  * The library in process: many threads call ku_write and wait, each for its own answer.
  *
- * CPU is that of the whole process, callers included.  The callers share commits: the ratio
- * compares with the bare loop whose groups are as large as there are callers.
+ * CPU is that of the whole process, callers included.  The callers share commits; how many commands
+ * a commit held is counted, and the ratio compares with the bare loop in groups of that size.
  */
 #include "bench.h"
+
+#include "app/raw.h"
+#include "app/state.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -94,6 +97,19 @@ void library_create(
     free(callers);
 }
 
+static void count_commit(void *context)
+{
+    atomic_fetch_add_explicit((atomic_long *)context, 1, memory_order_relaxed);
+}
+
+/* On the writer's thread, which is the one that reports commits. */
+static ku_status watch_commits(ku_scope *scope, void *context)
+{
+    scope->app->on_commit_context = context;
+    scope->app->on_commit = count_commit;
+    return KU_OK;
+}
+
 static void run_scenario(bench *b, const char *name, bool whole_flow, size_t group)
 {
     const int threads = group_sizes[group];
@@ -108,12 +124,19 @@ static void run_scenario(bench *b, const char *name, bool whole_flow, size_t gro
     char *path = bench_path(b, file);
     ku_app *app = prepare_open(path);
     library_create(app, threads, b->seconds / 10, whole_flow, &warm_up, latencies);
+    const ku_user user = {.id = KU_STR_INIT("bench")};
+    static atomic_long commits;
+    ku_error error;
+    atomic_store(&commits, 0);
+    check(app_run_write(app, &user, watch_commits, &commits, &error), &error, "count commits");
     library_create(app, threads, b->seconds, whole_flow, &r, latencies);
+    const double per_commit = (double)latencies->count / (double)atomic_load(&commits);
     (void)snprintf(r.scenario, sizeof r.scenario, "%s", name);
-    if (!whole_flow && b->floor_rates[group] > 0)
-        r.floor_ratio = r.per_second / b->floor_rates[group];
-    report_add(b, &r, latencies);
+    (void)snprintf(r.note, sizeof r.note, "%.1f commands per commit", per_commit);
     ku_app_close(app);
+    if (!whole_flow)
+        r.floor_ratio = r.per_second / floor_rate_of(b, (int)(per_commit + 0.5));
+    report_add(b, &r, latencies);
     free(path);
     free(latencies);
 }
