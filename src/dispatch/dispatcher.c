@@ -24,8 +24,9 @@ enum {
     UNITS = 32, /* in flight at most */
     EVENTS_IN_FLIGHT_MAX = 1000,
     BATCH_DEFAULT = 200,
-    BATCHES_PER_TURN = 16,  /* of one lane before the next has its turn */
-    SCAN_SHARE = 4,         /* rest four times as long as looking for work took */
+    BATCHES_PER_TURN = 16, /* of one lane before the next has its turn */
+    SCAN_SHARE = 4,        /* rest four times as long as looking in vain took, … */
+    REST_US_MIN = 3000, /* … and at least so long: commits of no interest come by the thousand */
     QUIET_US_MAX = 1000000, /* how long a move of no interest may go unwritten */
     RETRY_POLL_S = 1,       /* how often lanes that back off are looked at */
 };
@@ -360,7 +361,8 @@ static void *dispatcher_main(void *context)
         pthread_mutex_unlock(&d->lock);
         /* A pass that moved something may have left the rest of a lane for the next. */
         if (go_on && !moved)
-            go_on = wait_for_work(d, status == KU_OK ? 0 : took_us * SCAN_SHARE);
+            go_on = wait_for_work(
+                d, took_us * SCAN_SHARE > REST_US_MIN ? took_us * SCAN_SHARE : REST_US_MIN);
     }
     return NULL;
 }
