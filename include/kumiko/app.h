@@ -20,18 +20,18 @@ typedef struct ku_app ku_app;
 
 typedef struct ku_app_options {
     size_t size;
-    const char *url;                     /* `sqlite:PATH` or `sqlite::memory:`; NULL: sqlite:kumiko.db */
-    const ku_feature *const *features;   /* NULL-terminated; must outlive the application */
-    int readers;                         /* query threads; 0: 2 */
-    bool dispatcher;                     /* run async projections in the background */
-    bool read_only;                      /* no writer; beside a running server */
+    const char *url; /* `sqlite:PATH` or `sqlite::memory:`; NULL: sqlite:kumiko.db */
+    const ku_feature *const *features;    /* NULL-terminated; must outlive the application */
+    int readers;                          /* query threads; 0: 2 */
+    bool dispatcher;                      /* run async projections in the background */
+    bool read_only;                       /* no writer; beside a running server */
     const char *const *disabled_features; /* answer 403 `feature_disabled`; NULL-terminated */
-    const char *docs_url;                /* prefix of `docsUrl` in errors; NULL: none */
-    bool production;                     /* hide the cause of internal errors */
-    bool without_rate_limits;            /* for load tests */
+    const char *docs_url;                 /* prefix of `docsUrl` in errors; NULL: none */
+    bool production;                      /* hide the cause of internal errors */
+    bool without_rate_limits;             /* for load tests */
     void (*log)(void *context, int level, const char *line); /* NULL: stderr; any thread */
     void *log_context;
-    ku_time (*clock)(void *context);     /* NULL: the system's; any thread */
+    ku_time (*clock)(void *context); /* NULL: the system's; any thread */
     void *clock_context;
 } ku_app_options;
 
@@ -44,7 +44,7 @@ KU_API ku_status ku_app_open(const ku_app_options *options, ku_app **ret_app, ku
 /* Finishes what is queued, stops the threads, closes.  NULL is fine. */
 KU_API void ku_app_close(ku_app *app);
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 typedef struct ku_user {
     ku_id tenant;
@@ -55,11 +55,11 @@ typedef struct ku_user {
 
 typedef struct ku_request {
     size_t size;
-    ku_str type;           /* qualified name: `showcase:write:invoice:create` */
-    ku_str payload;        /* JSON text; empty: `{}` */
+    ku_str type;    /* qualified name: `showcase:write:invoice:create` */
+    ku_str payload; /* JSON text; empty: `{}` */
     ku_user user;
-    ku_str request_id;     /* idempotency: the same id and payload again is answered from the store */
-    ku_str trace_id;       /* X-Request-ID; empty: made up */
+    ku_str request_id; /* idempotency: the same id and payload again is answered from the store */
+    ku_str trace_id;   /* X-Request-ID; empty: made up */
     ku_str correlation_id; /* empty: the trace id */
     ku_str address;        /* of the client, for rate limits; may be empty */
     int64_t timeout_ms;    /* 0: none */
@@ -67,7 +67,7 @@ typedef struct ku_request {
 
 typedef struct ku_response {
     int http_status;
-    ku_str body;           /* JSON as on the wire (behaviour §1, §2); NUL-terminated behind the view */
+    ku_str body; /* JSON as on the wire (behaviour §1, §2); NUL-terminated behind the view */
     void *owner_;
 } ku_response;
 
@@ -80,7 +80,7 @@ KU_API ku_status ku_write(ku_app *app, const ku_request *request, ku_response *r
 KU_API ku_status ku_query(ku_app *app, const ku_request *request, ku_response *ret_response);
 KU_API void ku_response_free(ku_response *response);
 
-/* ---- dispatching ----------------------------------------------------------------------------------- */
+/* ---- dispatching ----------------------------------------------------------------------------- */
 
 typedef struct ku_dispatch_result {
     int64_t processed; /* events given to projections */
@@ -89,29 +89,29 @@ typedef struct ku_dispatch_result {
 
 /*
  * Brings every async projection up to date and returns: tests, batch programs (§6.4 runOnce).  What
- * the projections append is dispatched, too.  A failing event ends its lane's turn; it is retried at
- * the next call.  Not while the background dispatcher runs (KU_REFUSED).
+ * the projections append is dispatched, too.  A failing event ends its lane's turn; it is retried
+ * at the next call.  Not while the background dispatcher runs (KU_REFUSED).
  */
 KU_API ku_status ku_dispatch_once(ku_app *app, ku_dispatch_result *ret_result, ku_error *ret_error);
 
 typedef struct ku_consumer_info {
-    char name[128];            /* `showcase:projection:customer-revenue` */
-    char status[16];           /* idle, backoff, halted */
-    int64_t position;          /* events behind the cursor, all lanes */
-    int64_t high_water_mark;   /* events in all lanes */
-    int64_t lag;               /* events still to be looked at */
-    int64_t lanes;             /* (tenant, lane) pairs */
-    int attempts;              /* of the worst lane */
+    char name[128];          /* `showcase:projection:customer-revenue` */
+    char status[16];         /* idle, backoff, halted */
+    int64_t position;        /* events behind the cursor, all lanes */
+    int64_t high_water_mark; /* events in all lanes */
+    int64_t lag;             /* events still to be looked at */
+    int64_t lanes;           /* (tenant, lane) pairs */
+    int attempts;            /* of the worst lane */
     char last_error[512];
     ku_time updated_at;
 } ku_consumer_info;
 
 typedef struct ku_projection_info {
     char name[128];
-    char status[16];           /* never-rebuilt (behaviour §0) */
-    int64_t position;          /* lastProcessedEventId: 0 while never rebuilt */
+    char status[16];  /* never-rebuilt (behaviour §0) */
+    int64_t position; /* lastProcessedEventId: 0 while never rebuilt */
     int64_t high_water_mark;
-    int64_t lag;               /* 0: inline */
+    int64_t lag; /* 0: inline */
     char table[64];
 } ku_projection_info;
 
@@ -124,14 +124,20 @@ KU_API ku_status ku_consumer_progress(ku_app *app, ku_id tenant, ku_consumer_inf
 KU_API ku_status ku_projection_progress(ku_app *app, ku_id tenant, ku_projection_info **ret_infos,
     size_t *ret_count, ku_error *ret_error);
 
-/* ---- describing ------------------------------------------------------------------------------------- */
+/* ---- describing ------------------------------------------------------------------------------ */
 
-typedef enum ku_format_kind { KU_DESCRIBE_TEXT, KU_DESCRIBE_JSON, KU_DESCRIBE_OPENAPI } ku_format_kind;
-/* Prints features back: events with versions and schemas, routes, roles, tables.  free() the text. */
-KU_API ku_status ku_describe(const ku_feature *const *features, ku_format_kind format,
-    char **ret_text, ku_error *ret_error);
+typedef enum ku_format_kind {
+    KU_DESCRIBE_TEXT,
+    KU_DESCRIBE_JSON,
+    KU_DESCRIBE_OPENAPI
+} ku_format_kind;
+/*
+ * Prints features back: events with versions and schemas, routes, roles, tables.  free() the text.
+ */
+KU_API ku_status ku_describe(
+    const ku_feature *const *features, ku_format_kind format, char **ret_text, ku_error *ret_error);
 
-/* ---- programs ----------------------------------------------------------------------------------------- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 /*
  * A whole program: serve, token, describe, events, inspect, consumers, projections, check.  Returns

@@ -1,8 +1,9 @@
 /*
  * Entities: aggregates with a row of their own.
  *
- * An entity names a kind of stream.  It may have a fold (`.state`, `.evolve`): what its events add up
- * to.  It may have a row: then create, update, delete, restore and forget are events of their own
+ * An entity names a kind of stream.  It may have a fold (`.state`, `.evolve`): what its events add
+ * up to.  It may have a row: then create, update, delete, restore and forget are events of their
+ * own
  * (`<entity>.created` …) and the row is kept with them in one transaction (behaviour §5).
  */
 #ifndef KUMIKO_ENTITY_H
@@ -30,21 +31,21 @@ typedef struct ku_transitions {
 } ku_transitions;
 
 typedef struct ku_entity {
-    const char *name;                   /* stream type, e.g. "showcase-invoice"; unique in the program */
+    const char *name; /* stream type, e.g. "showcase-invoice"; unique in the program */
     const char *about;
 
     /* the row; leave out for an aggregate without one */
-    ku_shape row;                       /* its own fields; id, tenant, version … are added */
-    const char *table;                  /* NULL: `read_` + snake_case name + `s` */
+    ku_shape row;      /* its own fields; id, tenant, version … are added */
+    const char *table; /* NULL: `read_` + snake_case name + `s` */
     bool soft_delete;
-    const ku_unique *unique;            /* {NULL}-terminated */
-    const ku_transitions *transitions;  /* {NULL}-terminated; guarded on update */
+    const ku_unique *unique;           /* {NULL}-terminated */
+    const ku_transitions *transitions; /* {NULL}-terminated; guarded on update */
 
     /* the fold */
     ku_shape state;
-    int state_version;                  /* raise it when the struct or the fold changes */
+    int state_version; /* raise it when the struct or the fold changes */
     void (*evolve)(void *state, const ku_event *event);
-    int snapshot_every;                 /* events; 0: only by ku_snapshot_aggregate */
+    int snapshot_every; /* events; 0: only by ku_snapshot_aggregate */
 
     const ku_event_type *const *events; /* its domain events, NULL-terminated */
 } ku_entity;

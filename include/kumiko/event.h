@@ -36,6 +36,7 @@ typedef struct ku_step {
     ku_status (*convert)(ku_scope *scope, ku_json *object, const char *name);
 } ku_step;
 
+/* clang-format off */
 /* Moves a member to another name if it is there. */
 #define KU_RENAME(from, to) {KU_STEP_RENAME, from, to, NULL}
 /* Adds a member, given as JSON text, if it is missing: KU_DEFAULT("currency", "\"EUR\""). */
@@ -45,19 +46,26 @@ typedef struct ku_step {
 /* Drops a member. */
 #define KU_REMOVE(name) {KU_STEP_REMOVE, name, NULL, NULL}
 #define KU_STEPS(...) ((const ku_step[]){__VA_ARGS__, {KU_STEP_END, NULL, NULL, NULL}})
+/* clang-format on */
 
 /* From version `from` to `from + 1`: by steps, or by a function with the database in reach. */
 typedef struct ku_migration {
     int from;
     const ku_step *steps;
-    /* May read rows (ku_row_get) in the event's tenant; must not write.  A failure fails the read. */
+    /*
+     * May read rows (ku_row_get) in the event's tenant; must not write.  A failure fails the read.
+     */
     ku_status (*apply)(ku_scope *scope, ku_json *payload);
 } ku_migration;
+/* clang-format off */
 #define KU_MIGRATIONS(...) ((const ku_migration[]){__VA_ARGS__, {0, NULL, NULL}})
+/* clang-format on */
 
-/* ---- types and events -------------------------------------------------------------------------- */
+/* ---- types and events ------------------------------------------------------------------------ */
 
-/* Tags of the events that every entity has by itself; an enum of a feature's own tags starts at 1. */
+/*
+ * Tags of the events that every entity has by itself; an enum of a feature's own tags starts at 1.
+ */
 enum {
     KU_CREATED = -1,
     KU_UPDATED = -2,
@@ -67,9 +75,9 @@ enum {
 };
 
 typedef struct ku_event_type {
-    const char *name;               /* kebab-case; qualified as `<feature>:event:<name>` */
-    int version;                    /* of the payload's schema; 0 means 1 */
-    int tag;                        /* the feature's own enumerator, for `switch`; positive */
+    const char *name; /* kebab-case; qualified as `<feature>:event:<name>` */
+    int version;      /* of the payload's schema; 0 means 1 */
+    int tag;          /* the feature's own enumerator, for `switch`; positive */
     ku_shape payload;
     const ku_migration *migrations; /* one for each version below `version` */
     const char *about;
@@ -77,25 +85,25 @@ typedef struct ku_event_type {
 
 /* A stored event, lifted to its type's current version.  Borrowed from the scope that read it. */
 typedef struct ku_event {
-    const ku_event_type *type;  /* the registered type */
-    ku_str name;                /* its qualified name */
+    const ku_event_type *type; /* the registered type */
+    ku_str name;               /* its qualified name */
     ku_id tenant;
     ku_id stream;
-    ku_str stream_type;         /* the entity's name */
-    int64_t version;            /* in its stream: 1, 2, 3 … */
+    ku_str stream_type; /* the entity's name */
+    int64_t version;    /* in its stream: 1, 2, 3 … */
     int32_t lane;
-    int64_t position;           /* in its lane: 1, 2, 3 …; 0 until the transaction ends */
-    int event_version;          /* of the payload as it is here */
-    int stored_version;         /* of the payload as it is stored */
+    int64_t position;   /* in its lane: 1, 2, 3 …; 0 until the transaction ends */
+    int event_version;  /* of the payload as it is here */
+    int stored_version; /* of the payload as it is stored */
     ku_time at;
     ku_str user;
-    ku_str request_id;          /* empty where there was none, as the next three */
+    ku_str request_id; /* empty where there was none, as the next three */
     ku_str correlation_id;
-    ku_str causation_id;        /* id of the event whose projection appended this one */
+    ku_str causation_id; /* id of the event whose projection appended this one */
     ku_str idempotency_key;
-    ku_raw headers;             /* a JSON object, or empty */
-    ku_raw json;                /* the payload as JSON */
-    const void *payload;        /* the payload as the type's struct; see KU_PAYLOAD */
+    ku_raw headers;      /* a JSON object, or empty */
+    ku_raw json;         /* the payload as JSON */
+    const void *payload; /* the payload as the type's struct; see KU_PAYLOAD */
 } ku_event;
 
 /* The event's id on the wire: the position, or `<lane>-<position>` outside lane 0. */
@@ -110,7 +118,7 @@ KU_API const void *ku_event_payload(const ku_event *event, const ku_event_type *
 /* A header of an event: text unless `kind` says otherwise (behaviour §4.2). */
 typedef struct ku_header {
     ku_str name;
-    ku_kind kind; /* KU_KIND_NONE or KU_KIND_TEXT: text; KU_KIND_INT; KU_KIND_DOUBLE; KU_KIND_BOOL */
+    ku_kind kind; /* KU_KIND_NONE or _TEXT: text; KU_KIND_INT; KU_KIND_DOUBLE; KU_KIND_BOOL */
     ku_str text;
     int64_t integer;
     double number;
@@ -119,14 +127,14 @@ typedef struct ku_header {
 
 typedef struct ku_append {
     ku_id stream;
-    const struct ku_entity *entity; /* whose stream it is; NULL: the one entity that lists the type */
+    const struct ku_entity *entity; /* whose stream it is; NULL: the one that lists the type */
     const ku_event_type *type;
     const void *payload;
     /* What the stream's version must be; see KU_VERSION and the rule below. */
     ku_optional_int64 expected_version;
     const ku_header *headers;
     size_t n_headers;
-    ku_str idempotency_key;         /* a second event with the key is refused: KU_IDEMPOTENT_REPLAY */
+    ku_str idempotency_key; /* a second event with the key is refused: KU_IDEMPOTENT_REPLAY */
 } ku_append;
 
 #define KU_VERSION(n) ((ku_optional_int64){true, (n)})
@@ -144,10 +152,13 @@ typedef struct ku_append {
 KU_API ku_status ku_append_event(
     ku_scope *scope, const ku_append *append, const ku_event **ret_event);
 
-/* Appends with the payload written in place: KU_APPEND(scope, id, invoice_paid, .amount_cents = 5). */
+/*
+ * Appends with the payload written in place: KU_APPEND(scope, id, invoice_paid, .amount_cents = 5).
+ */
 #define KU_APPEND(scope, stream_id, type_name, ...)                                                \
     ku_append_event((scope),                                                                       \
-        &(const ku_append){.stream = (stream_id), .type = &type_name##_event,                      \
+        &(const ku_append){.stream = (stream_id),                                                  \
+            .type = &type_name##_event,                                                            \
             .payload = &(const type_name){__VA_ARGS__}},                                           \
         NULL)
 
@@ -173,23 +184,25 @@ typedef struct ku_writable {
     size_t n_events;
 } ku_writable;
 
-/* Loads a stream and, if `expected_version` is set, insists on it (409 before anything is written). */
+/*
+ * Loads a stream and, if `expected_version` is set, insists on it (409 before anything is written).
+ */
 KU_API ku_status ku_fetch_for_writing(ku_scope *scope, const struct ku_entity *entity, ku_id stream,
     ku_optional_int64 expected_version, ku_writable *ret_writable);
 /* Appends at the version that was fetched, and moves it. */
 KU_API ku_status ku_append_one(
     ku_scope *scope, ku_writable *writable, const ku_event_type *type, const void *payload);
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct ku_load_options {
-    ku_optional_time as_of;         /* only what had happened by then (inclusive) */
-    ku_optional_int64 at_version;   /* only up to that version */
-    bool include_archived;          /* otherwise an archived stream is as good as absent */
-    bool without_snapshot;          /* fold every event */
-    bool missing_ok;                /* no such stream: KU_OK, a zero state, version 0 */
-    int64_t *ret_version;           /* out, may be NULL: the version that was folded */
-    bool *ret_snapshot_hit;         /* out, may be NULL */
+    ku_optional_time as_of;       /* only what had happened by then (inclusive) */
+    ku_optional_int64 at_version; /* only up to that version */
+    bool include_archived;        /* otherwise an archived stream is as good as absent */
+    bool without_snapshot;        /* fold every event */
+    bool missing_ok;              /* no such stream: KU_OK, a zero state, version 0 */
+    int64_t *ret_version;         /* out, may be NULL: the version that was folded */
+    bool *ret_snapshot_hit;       /* out, may be NULL */
 } ku_load_options;
 
 /*
@@ -211,8 +224,8 @@ typedef struct ku_event_filter {
     const struct ku_entity *entity;    /* only its streams; NULL: all */
     int64_t after_position;
     ku_optional_time from, to;
-    bool all_tenants;                  /* only for a caller with the role `system` */
-    size_t batch;                      /* events read at a time; 0: 1000 */
+    bool all_tenants; /* only for a caller with the role `system` */
+    size_t batch;     /* events read at a time; 0: 1000 */
 } ku_event_filter;
 
 /*
@@ -223,7 +236,7 @@ typedef struct ku_event_filter {
 KU_API ku_status ku_each_event(ku_scope *scope, const ku_event_filter *filter,
     ku_status (*callback)(ku_scope *scope, const ku_event *event, void *context), void *context);
 
-/* ---- archive and snapshots --------------------------------------------------------------------- */
+/* ---- archive and snapshots ------------------------------------------------------------------- */
 
 /*
  * Hides a stream from loading and closes it for appending; its events stay history and are still

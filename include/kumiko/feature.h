@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* ---- projections ------------------------------------------------------------------------------ */
+/* ---- projections ----------------------------------------------------------------------------- */
 
 /* One row of a projection's table: which event, what to do.  Also the subscription filter. */
 typedef struct ku_on {
@@ -24,9 +24,11 @@ typedef struct ku_on {
     int verb;                   /* … KU_CREATED to KU_FORGOTTEN */
     ku_status (*apply)(ku_scope *scope, const ku_event *event);
 } ku_on;
+/* clang-format off */
 #define KU_ON(type, function) {&type##_event, NULL, 0, function}
 #define KU_ON_ENTITY(entity, verb, function) {NULL, entity, verb, function}
 #define KU_ON_END {NULL, NULL, 0, NULL}
+/* clang-format on */
 
 /* A read model kept in the write's own transaction: a failing apply fails the write (§6.1). */
 typedef struct ku_projection {
@@ -45,25 +47,27 @@ typedef enum ku_start { KU_FROM_BEGINNING, KU_FROM_NOW } ku_start;
  */
 typedef struct ku_multi_stream_projection {
     const char *name;
-    const ku_table *table;               /* NULL: effects only, or `.tables` */
-    const ku_table *const *tables;       /* further tables it writes, NULL-terminated */
+    const ku_table *table;         /* NULL: effects only, or `.tables` */
+    const ku_table *const *tables; /* further tables it writes, NULL-terminated */
     const ku_on *on;
-    ku_start start;                      /* where a new consumer begins in each lane */
-    int batch;                           /* events per transaction; 0: 200 */
-    int max_attempts;                    /* 0: 10; then the lane halts and says so */
+    ku_start start;   /* where a new consumer begins in each lane */
+    int batch;        /* events per transaction; 0: 200 */
+    int max_attempts; /* 0: 10; then the lane halts and says so */
     const char *about;
 } ku_multi_stream_projection;
 
-/* ---- handlers ----------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 /* Who may call: one of these.  A handler without any does not register. */
 typedef struct ku_access {
-    const char *const *roles;                  /* any of them */
-    bool open_to_all;                          /* every signed-in user */
-    bool (*allow)(const ku_scope *scope);      /* a predicate */
+    const char *const *roles;             /* any of them */
+    bool open_to_all;                     /* every signed-in user */
+    bool (*allow)(const ku_scope *scope); /* a predicate */
 } ku_access;
+/* clang-format off */
 #define KU_ROLES(...) {.roles = KU_NAMES(__VA_ARGS__)}
 #define KU_OPEN_TO_ALL {.open_to_all = true}
+/* clang-format on */
 
 typedef enum ku_rate_per {
     KU_PER_USER,
@@ -96,17 +100,19 @@ typedef enum ku_verb {
 } ku_verb;
 
 typedef struct ku_handler {
-    const char *name;                /* `invoice:create` */
-    ku_shape input;                  /* {0}: an empty object */
+    const char *name; /* `invoice:create` */
+    ku_shape input;   /* {0}: an empty object */
     ku_access access;
     ku_status (*run)(ku_scope *scope, const void *input, ku_reply *reply);
     ku_rate_limit rate_limit;
-    int retries;                     /* writes: run again on a version conflict, so many times */
-    const ku_entity *entity;         /* with `.verb`: a standard handler instead of `.run` */
+    int retries;             /* writes: run again on a version conflict, so many times */
+    const ku_entity *entity; /* with `.verb`: a standard handler instead of `.run` */
     ku_verb verb;
     const char *about;
 } ku_handler;
+/* clang-format off */
 #define KU_HANDLER_END {.name = NULL}
+/* clang-format on */
 
 /*
  * What a handler answers.  Values are copied shallowly: what they point at must live as long as the
@@ -122,7 +128,7 @@ KU_API ku_status ku_reply_json(ku_scope *scope, ku_str json, ku_reply *reply);
 /* All rows of a read table that the tenant has, as an array. */
 KU_API ku_status ku_reply_table(ku_scope *scope, const ku_table *table, ku_reply *reply);
 
-/* ---- hooks ---------------------------------------------------------------------------------------- */
+/* ---- hooks ----------------------------------------------------------------------------------- */
 
 typedef enum ku_phase {
     KU_IN_TRANSACTION, /* on the writer; a failure fails the write */
@@ -137,19 +143,19 @@ typedef struct ku_hook {
     ku_status (*run)(ku_scope *scope, const ku_event *event);
 } ku_hook;
 
-/* ---- the feature ------------------------------------------------------------------------------------ */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 typedef struct ku_feature {
-    int abi;                           /* KU_ABI_VERSION */
+    int abi; /* KU_ABI_VERSION */
     const char *name;
     const char *about;
-    const ku_entity *const *entities;  /* all lists are NULL-terminated and may be NULL */
-    const ku_table *const *tables;     /* read tables that no projection names */
+    const ku_entity *const *entities; /* all lists are NULL-terminated and may be NULL */
+    const ku_table *const *tables;    /* read tables that no projection names */
     const ku_projection *const *projections;
     const ku_multi_stream_projection *const *multi_stream_projections;
-    const ku_handler *writes;          /* KU_HANDLER_END-terminated, may be NULL */
+    const ku_handler *writes; /* KU_HANDLER_END-terminated, may be NULL */
     const ku_handler *queries;
-    const ku_hook *hooks;              /* terminated by {NULL}, may be NULL */
+    const ku_hook *hooks; /* terminated by {NULL}, may be NULL */
 } ku_feature;
 
 /* What a shared object exports for `kumiko serve --feature`: a NULL-terminated list. */

@@ -1,8 +1,8 @@
 /*
  * The scope: one unit of work.
  *
- * A request, a command of a batch, one event given to a projection: each runs in a scope.  The scope
- * owns the memory made while working, the error, the tenant and the user, the clock, and the
+ * A request, a command of a batch, one event given to a projection: each runs in a scope.  The
+ * scope owns the memory made while working, the error, the tenant and the user, the clock, and the
  * deadline.  A handler is given one and uses it on the thread it was given on; it is gone when the
  * handler has returned and its reply is written.
  */
@@ -19,7 +19,7 @@ extern "C" {
 
 typedef struct ku_scope ku_scope;
 
-/* ---- who, when ---------------------------------------------------------------------------- */
+/* ---- who, when ------------------------------------------------------------------------------- */
 
 /* The tenant whose data this scope sees; from the token, never from the input (behaviour §9). */
 KU_API ku_id ku_scope_tenant(const ku_scope *scope);
@@ -37,7 +37,7 @@ KU_API ku_id ku_new_id(ku_scope *scope);
  */
 KU_API bool ku_scope_cancelled(ku_scope *scope);
 
-/* ---- memory --------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Zeroed memory that lives as long as the scope (or until a rewind).  Never NULL. */
 KU_API void *ku_alloc(ku_scope *scope, size_t size);
@@ -57,11 +57,11 @@ typedef struct ku_mark {
 KU_API ku_mark ku_scope_mark(ku_scope *scope);
 KU_API void ku_scope_rewind(ku_scope *scope, ku_mark mark);
 
-/* ---- refusals --------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /*
- * A rule says no: 422 `unprocessable` with `details.reason`.  The scope writes nothing.  `reason` is
- * a snake_case constant for programs; the sentence is for people.  Returns KU_REFUSED, so that a
+ * A rule says no: 422 `unprocessable` with `details.reason`.  The scope writes nothing.  `reason`
+ * is a snake_case constant for programs; the sentence is for people.  Returns KU_REFUSED, so that a
  * handler ends with `return ku_refuse(…)`.
  */
 KU_API ku_status ku_refuse(ku_scope *scope, const char *reason, const char *format, ...)
@@ -69,7 +69,9 @@ KU_API ku_status ku_refuse(ku_scope *scope, const char *reason, const char *form
 /* The same with any status (not KU_OK); `reason` may be NULL. */
 KU_API ku_status ku_fail(ku_scope *scope, ku_status status, const char *reason, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
-/* 404 with `reason: "<snake_entity>_not_found"`, `entity` and `id` in the details (behaviour §2). */
+/*
+ * 404 with `reason: "<snake_entity>_not_found"`, `entity` and `id` in the details (behaviour §2).
+ */
 KU_API ku_status ku_not_found(ku_scope *scope, const char *entity, ku_str id);
 /* 422 `invalid_transition` with `from`, `to` and the allowed targets (NULL-terminated, or NULL). */
 KU_API ku_status ku_invalid_transition(

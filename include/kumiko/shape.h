@@ -47,18 +47,11 @@ typedef struct ku_bounds {
     int64_t min, max;
 } ku_bounds;
 
-#define KU_AT_LEAST(low)                                                                           \
-    {                                                                                              \
-        true, (low), INT64_MAX                                                                     \
-    }
-#define KU_AT_MOST(high)                                                                           \
-    {                                                                                              \
-        true, INT64_MIN, (high)                                                                    \
-    }
-#define KU_BETWEEN(low, high)                                                                      \
-    {                                                                                              \
-        true, (low), (high)                                                                        \
-    }
+/* clang-format off */
+#define KU_AT_LEAST(low) {true, (low), INT64_MAX}
+#define KU_AT_MOST(high) {true, INT64_MIN, (high)}
+#define KU_BETWEEN(low, high) {true, (low), (high)}
+/* clang-format on */
 
 enum {
     KU_KEY = 1 << 0, /* part of a read table's key; the tenant is always in front of it */

@@ -29,7 +29,9 @@ typedef struct ku_table {
 
 #define KU_COLUMNS(...) KU_NAMES(__VA_ARGS__)
 
-/* Fills the row whose key columns are set in `*row`.  KU_NOT_FOUND (no error is set): no such row. */
+/*
+ * Fills the row whose key columns are set in `*row`.  KU_NOT_FOUND (no error is set): no such row.
+ */
 KU_API ku_status ku_row_get(ku_scope *scope, const ku_table *table, void *row);
 /* Inserts the row or replaces it. */
 KU_API ku_status ku_row_put(ku_scope *scope, const ku_table *table, const void *row);
@@ -38,41 +40,44 @@ KU_API ku_status ku_row_set(
     ku_scope *scope, const ku_table *table, const char *const *columns, const void *row);
 /*
  * Inserts the row, or adds the KU_SUM columns to the row that is there and replaces the others.  In
- * an async projection this counts each event exactly once: the cursor moves in the same transaction.
+ * an async projection this counts each event exactly once: the cursor moves in the same
+ * transaction.
  */
 KU_API ku_status ku_row_add(ku_scope *scope, const ku_table *table, const void *row);
 /* Removes the row with that key.  No effect if there is none. */
 KU_API ku_status ku_row_remove(ku_scope *scope, const ku_table *table, const void *row);
 
-/* ---- queries -------------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 typedef enum ku_op { KU_EQ, KU_NE, KU_LT, KU_GT, KU_IN } ku_op;
 
 typedef struct ku_filter {
     const char *column; /* member name */
     ku_op op;
-    ku_raw value;       /* JSON: a scalar or null; for KU_IN an array */
+    ku_raw value; /* JSON: a scalar or null; for KU_IN an array */
 } ku_filter;
 
 typedef struct ku_row_query {
     const ku_filter *filters; /* and-ed */
     size_t n_filters;
-    const char *sort;         /* member name; NULL: the key */
+    const char *sort; /* member name; NULL: the key */
     bool descending;
-    int64_t limit;            /* 0: no limit but memory's; lists of entities use 50 */
+    int64_t limit; /* 0: no limit but memory's; lists of entities use 50 */
     int64_t offset;
-    ku_str cursor;            /* from ret_page of the page before; beats the offset */
-    bool count;               /* fill ret_page->total */
+    ku_str cursor; /* from ret_page of the page before; beats the offset */
+    bool count;    /* fill ret_page->total */
 } ku_row_query;
 
 typedef struct ku_page {
-    const void *rows;         /* `count` structs of the table's row; live as long as the scope */
+    const void *rows; /* `count` structs of the table's row; live as long as the scope */
     size_t count;
-    ku_str next_cursor;       /* empty: there is no next page */
-    int64_t total;            /* of all rows that match, if asked for */
+    ku_str next_cursor; /* empty: there is no next page */
+    int64_t total;      /* of all rows that match, if asked for */
 } ku_page;
 
-/* The tenant's rows (behaviour §8).  `query` may be NULL: all of them.  KU_INVALID: unknown column. */
+/*
+ * The tenant's rows (behaviour §8).  `query` may be NULL: all of them.  KU_INVALID: unknown column.
+ */
 KU_API ku_status ku_query_projection(
     ku_scope *scope, const ku_table *table, const ku_row_query *query, ku_page *ret_page);
 

@@ -101,7 +101,9 @@ typedef struct ku_optional_list {
 /* A view of a string literal. */
 #define KU_STR(literal) ((ku_str){"" literal, sizeof(literal) - 1})
 /* The same where only a constant initialiser will do (a static table). */
+/* clang-format off */
 #define KU_STR_INIT(literal) {"" literal, sizeof(literal) - 1}
+/* clang-format on */
 
 /* For printf: `printf("%" KU_PRI, KU_FMT(name))`. */
 #define KU_PRI ".*s"
@@ -117,7 +119,9 @@ typedef struct ku_optional_list {
 /* A NULL-terminated list of names: roles, columns, enumerators. */
 #define KU_NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* Views of NUL-terminated text; borrowed.  NULL gives the empty view.  Thread-safe, as all below. */
+/*
+ * Views of NUL-terminated text; borrowed.  NULL gives the empty view.  Thread-safe, as all below.
+ */
 KU_API ku_str ku_str_from(const char *text);
 KU_API bool ku_str_equal(ku_str a, ku_str b);
 KU_API bool ku_str_is(ku_str a, const char *text);
@@ -125,14 +129,18 @@ KU_API bool ku_str_is(ku_str a, const char *text);
 KU_API bool ku_id_equal(ku_id a, ku_id b);
 /* True for the nil UUID, which no stream has. */
 KU_API bool ku_id_is_nil(ku_id id);
-/* Reads the 36-character text form (either case).  False, and *ret_id untouched, if it is not one. */
+/*
+ * Reads the 36-character text form (either case).  False, and *ret_id untouched, if it is not one.
+ */
 KU_API bool ku_id_parse(ku_str text, ku_id *ret_id);
 /* Writes the lower-case text form and a NUL. */
 KU_API void ku_id_format(ku_id id, char ret_text[37]);
 
 /* Reads ISO 8601 with `T`, optional fraction, and `Z` or an offset (RFC 3339). */
 KU_API bool ku_time_parse(ku_str text, ku_time *ret_time);
-/* Writes `2026-11-23T17:30:06.627Z` and a NUL: UTC, milliseconds, as on the wire (behaviour §1.9). */
+/*
+ * Writes `2026-11-23T17:30:06.627Z` and a NUL: UTC, milliseconds, as on the wire (behaviour §1.9).
+ */
 KU_API void ku_time_format(ku_time time, char ret_text[25]);
 
 /* Reads `[-]digits[.digits]`, at most 18 digits in all. */

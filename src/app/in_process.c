@@ -87,8 +87,7 @@ void ku_response_free(ku_response *response)
     *response = (ku_response){0};
 }
 
-/* ---- functions in a transaction
- * -------------------------------------------------------------------------- */
+/* ---- functions in a transaction -------------------------------------------------------------- */
 
 typedef struct function_job {
     writer_job job; /* first */

@@ -166,7 +166,9 @@ ku_status log_cursors(
 /* Compare and set: false in *ret_moved if the cursor is not at `from` any more. */
 ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, int64_t from,
     int64_t to, ku_time now, bool *ret_moved);
-/* Notes a failure; the position stays.  False in *ret_noted (may be NULL): the cursor is elsewhere. */
+/*
+ * Notes a failure; the position stays.  False in *ret_noted (may be NULL): the cursor is elsewhere.
+ */
 ku_status log_cursor_fail(
     db *d, ku_str consumer, const cursor *cursor, ku_time now, bool *ret_noted);
 /* Registers a consumer; from_now: existing lanes start at their heads.  True in *ret_new if new. */
