@@ -332,6 +332,7 @@ static void a_drain_that_takes_too_long_gives_up_and_says_so(void **state)
     http_client *second = http_open(f.port);
     http_answer answer;
     http_send_request(f.client, "POST", "/api/write", f.token, "{\"type\":\"until-gone\"}", NULL);
+    fake_wait_submitted(1); /* one at a time runs, and the one that is held would hold the other */
     http_send_request(second, "POST", "/api/write", f.token, "{\"type\":\"hold\"}", NULL);
     fake_wait_submitted(2);
     fixture_drain(&f);

@@ -415,9 +415,12 @@ void check_status(const answer *a, int expected, const char *file, int line)
     }
 }
 
-void check_text(const answer *a, const char *path, const char *actual, const char *expected,
-    const char *file, int line)
+void check_text(const answer *a, const char *path,
+    const char *(*read)(const answer *a, const char *path), const char *expected, const char *file,
+    int line)
 {
+    const char *actual = read(a, path);
+
     if (strcmp(actual, expected) != 0) {
         print_error("%s: %s, not %s; the answer: %s\n", path, actual, expected, a->text);
         _fail(file, line);

@@ -100,15 +100,19 @@ const char *member_of(
 /* A header of the answer; "(missing)". */
 const char *header(const answer *a, const char *name);
 
-/* Each prints the whole answer when it fails; macros because they name the caller's line. */
+/*
+ * Each prints the whole answer when it fails; macros because they name the caller's line.  The
+ * answer may be a call: it is evaluated once.
+ */
 #define assert_status(answer, expected) check_status((answer), (expected), __FILE__, __LINE__)
 #define assert_at(answer, path, expected)                                                          \
-    check_text((answer), (path), at((answer), (path)), (expected), __FILE__, __LINE__)
+    check_text((answer), (path), at, (expected), __FILE__, __LINE__)
 #define assert_keys(answer, path, expected)                                                        \
-    check_text((answer), (path), keys((answer), (path)), (expected), __FILE__, __LINE__)
+    check_text((answer), (path), keys, (expected), __FILE__, __LINE__)
 void check_status(const answer *a, int expected, const char *file, int line);
-void check_text(const answer *a, const char *path, const char *actual, const char *expected,
-    const char *file, int line);
+void check_text(const answer *a, const char *path,
+    const char *(*read)(const answer *a, const char *path), const char *expected, const char *file,
+    int line);
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
