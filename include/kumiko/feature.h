@@ -38,7 +38,16 @@ typedef struct ku_projection {
     const char *about;
 } ku_projection;
 
-typedef enum ku_start { KU_FROM_BEGINNING, KU_FROM_NOW } ku_start;
+/*
+ * Where a consumer that is new begins in the lanes that there are; a tenant that comes later is
+ * consumed from its beginning.
+ */
+typedef enum ku_start {
+    KU_FROM_BEGINNING,
+    KU_FROM_NOW,      /* behind what has happened */
+    KU_FROM_POSITION, /* behind `.start_position` of each lane */
+    KU_FROM_TIME,     /* behind the last event before `.start_time` */
+} ku_start;
 
 /*
  * A read model across streams, kept by the dispatcher a moment later (§6.3).  Its effects and its
@@ -50,7 +59,9 @@ typedef struct ku_multi_stream_projection {
     const ku_table *table;         /* NULL: effects only, or `.tables` */
     const ku_table *const *tables; /* further tables it writes, NULL-terminated */
     const ku_on *on;
-    ku_start start;   /* where a new consumer begins in each lane */
+    ku_start start; /* where a new consumer begins in each lane */
+    int64_t start_position;
+    ku_time start_time;
     int batch;        /* events per transaction; 0: 200 */
     int max_attempts; /* 0: 10; then the lane halts and says so */
     const char *about;

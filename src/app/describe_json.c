@@ -230,7 +230,14 @@ static void put_consumer(buffer *b, const registry *r, const consumer_entry *ent
         json_put_text(b, ku_str_from(projection->tables[i]->name));
     }
     buffer_add_char(b, ']');
-    describe_member(b, "start", projection->start == KU_FROM_NOW ? "now" : "beginning");
+    static const char *const starts[] = {"beginning", "now", "position", "time"};
+    describe_member(b, "start", starts[projection->start]);
+    if (projection->start == KU_FROM_POSITION)
+        put_number(b, "startPosition", projection->start_position);
+    if (projection->start == KU_FROM_TIME) {
+        json_put_key(b, "startTime");
+        json_put_time(b, projection->start_time);
+    }
     put_number(b, "batch", projection->batch == 0 ? 200 : projection->batch);
     put_number(b, "maxAttempts", projection->max_attempts == 0 ? 10 : projection->max_attempts);
     put_subscriptions(b, r, projection->on);

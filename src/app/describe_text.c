@@ -239,8 +239,17 @@ static void put_consumer(buffer *b, const registry *r, const consumer_entry *ent
 {
     const ku_multi_stream_projection *projection = entry->projection;
 
-    buffer_format(b, "  projection %" KU_PRI ", asynchronous%s\n", KU_FMT(entry->name),
-        projection->start == KU_FROM_NOW ? ", from now on" : "");
+    char time[25];
+
+    ku_time_format(projection->start_time, time);
+    buffer_format(b, "  projection %" KU_PRI ", asynchronous", KU_FMT(entry->name));
+    if (projection->start == KU_FROM_NOW)
+        buffer_add_text(b, ", from now on");
+    else if (projection->start == KU_FROM_POSITION)
+        buffer_format(b, ", behind position %lld", (long long)projection->start_position);
+    else if (projection->start == KU_FROM_TIME)
+        buffer_format(b, ", from %s on", time);
+    buffer_add_char(b, '\n');
     put_about(b, projection->about, 4);
     put_subscriptions(b, r, projection->on);
     if (projection->table != NULL)

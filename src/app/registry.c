@@ -411,6 +411,11 @@ static void add_consumer(builder *b, const ku_multi_stream_projection *projectio
     use_table(b, projection->table);
     for (size_t i = 0; projection->tables != NULL && projection->tables[i] != NULL; i++)
         use_table(b, projection->tables[i]);
+    if (projection->start_position < 0 ||
+        (projection->start_position > 0 && projection->start != KU_FROM_POSITION) ||
+        (projection->start_time.unix_us != 0 && projection->start != KU_FROM_TIME))
+        problem(b, "projection %" KU_PRI ": start_position and start_time go with their .start",
+            KU_FMT(entry->name));
     if (projection->batch < 0 || projection->max_attempts < 0)
         problem(b, "projection %" KU_PRI ": batch and max_attempts are not negative",
             KU_FMT(entry->name));

@@ -372,6 +372,23 @@ static const ku_user system_user = {.id = KU_STR_INIT("system")};
 /* ---- opening, closing, running by hand
  * ----------------------------------------------------------------------------- */
 
+static consumer_start start_of(const ku_multi_stream_projection *projection)
+{
+    switch (projection->start) {
+    case KU_FROM_NOW:
+        return (consumer_start){.position = INT64_MAX};
+    case KU_FROM_POSITION:
+        return (consumer_start){.position = projection->start_position};
+    case KU_FROM_TIME:
+        return (consumer_start){
+            .time = {true, projection->start_time}
+        };
+    case KU_FROM_BEGINNING:
+        break;
+    }
+    return (consumer_start){.position = 0};
+}
+
 /* Runs on the writer's thread, which is the one that calls on_commit. */
 static ku_status register_consumers(ku_scope *scope, void *context)
 {
@@ -384,8 +401,8 @@ static ku_status register_consumers(ku_scope *scope, void *context)
 
     for (const consumer_entry *c = d->app->registry.consumers; c != NULL; c = c->next) {
         bool is_new = false;
-        ku_status status = log_consumer_register(
-            scope, c->name, c->projection->start == KU_FROM_NOW, scope->now, &is_new);
+        const consumer_start start = start_of(c->projection);
+        ku_status status = log_consumer_register(scope, c->name, &start, scope->now, &is_new);
         /* A new start of the program is the operator's way to say: it is mended, try again. */
         if (status == KU_OK)
             status = log_consumer_rearm(scope->db, c->name, scope->now, NULL);

@@ -91,14 +91,20 @@ ku_status log_cursor_fail(
 }
 
 ku_status log_consumer_register(
-    ku_scope *scope, ku_str consumer, bool from_now, ku_time now, bool *ret_new)
+    ku_scope *scope, ku_str consumer, const consumer_start *start, ku_time now, bool *ret_new)
 {
-    const db_value binds[] = {db_text(consumer), db_int(now.unix_us)};
+    const db_value binds[] = {
+        db_text(consumer),
+        db_int(now.unix_us),
+        db_int(start->time.set ? start->time.value.unix_us : start->position),
+    };
     int64_t changes = 0;
 
-    ku_status status = db_run(scope->db, SQL_CONSUMER_INSERT, binds, KU_COUNT(binds), &changes);
-    if (status == KU_OK && changes == 1 && from_now)
-        status = db_run(scope->db, SQL_CONSUMER_AT_HEADS, binds, KU_COUNT(binds), NULL);
+    ku_status status = db_run(scope->db, SQL_CONSUMER_INSERT, binds, 2, &changes);
+    if (status == KU_OK && changes == 1 && start->time.set)
+        status = db_run(scope->db, SQL_CONSUMER_AT_TIME, binds, KU_COUNT(binds), NULL);
+    else if (status == KU_OK && changes == 1 && start->position > 0)
+        status = db_run(scope->db, SQL_CONSUMER_AT_POSITION, binds, KU_COUNT(binds), NULL);
     if (status != KU_OK)
         return scope_fail(scope, status, "register consumer %" KU_PRI ": %s", KU_FMT(consumer),
             db_error(scope->db));

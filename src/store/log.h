@@ -171,9 +171,15 @@ ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, in
  */
 ku_status log_cursor_fail(
     db *d, ku_str consumer, const cursor *cursor, ku_time now, bool *ret_noted);
-/* Registers a consumer; from_now: existing lanes start at their heads.  True in *ret_new if new. */
+/* Where a new consumer begins in the lanes that are there; later ones begin at their beginning. */
+typedef struct consumer_start {
+    int64_t position;      /* behind it; INT64_MAX: at the end */
+    ku_optional_time time; /* instead: behind the last event before it */
+} consumer_start;
+
+/* Registers a consumer if it is new, which *ret_new (may be NULL) says. */
 ku_status log_consumer_register(
-    ku_scope *scope, ku_str consumer, bool from_now, ku_time now, bool *ret_new);
+    ku_scope *scope, ku_str consumer, const consumer_start *start, ku_time now, bool *ret_new);
 /* The names of all that were ever registered (consumers.c), sorted; in the scope's memory. */
 ku_status log_consumers(ku_scope *scope, ku_str **ret_names, size_t *ret_count);
 /* Makes halted lanes of a consumer runnable again; empty name: of all. */

@@ -259,6 +259,56 @@ static void a_failure_ahead_of_the_cursor_is_not_noted(void **state)
     assert_true(noted);
 }
 
+static const consumer_start at_the_end = {.position = INT64_MAX}, at_the_beginning = {0};
+
+static int64_t start_of(log_fixture *f, const char *name, consumer_start start)
+{
+    cursor *cursors;
+    size_t n;
+
+    assert_int_equal(
+        log_consumer_register(writing(f), ku_str_from(name), &start, f->now, NULL), KU_OK);
+    assert_int_equal(log_cursors(&f->read, ku_str_from(name), f->tenant, &cursors, &n), KU_OK);
+    assert_int_equal(n, 1);
+    return cursors[0].position;
+}
+
+static void a_new_consumer_may_start_behind_a_position_or_a_time(void **state)
+{
+    log_fixture *f = *state;
+    const ku_time first = f->now;
+
+    for (int i = 0; i < 4; i++) { /* at 0, 1, 2, 3 seconds */
+        write_name(f, id_new(f->now), "a");
+        f->now.unix_us += 1000000;
+    }
+    assert_int_equal(start_of(f, "p1", (consumer_start){.position = 1}), 1);
+    assert_int_equal(start_of(f, "p4", (consumer_start){.position = 4}), 4);
+    assert_int_equal(start_of(f, "p5", (consumer_start){.position = 5}), 4);
+    const ku_time times[] = {{first.unix_us}, {first.unix_us + 2000000}, {first.unix_us + 2000001},
+        {first.unix_us + 9000000}};
+    assert_int_equal(start_of(f, "t0",
+                         (consumer_start){
+                             .time = {true, times[0]}
+    }),
+        0);
+    assert_int_equal(start_of(f, "t2",
+                         (consumer_start){
+                             .time = {true, times[1]}
+    }),
+        2);
+    assert_int_equal(start_of(f, "t2b",
+                         (consumer_start){
+                             .time = {true, times[2]}
+    }),
+        3);
+    assert_int_equal(start_of(f, "t9",
+                         (consumer_start){
+                             .time = {true, times[3]}
+    }),
+        4);
+}
+
 static void a_new_consumer_starts_where_it_is_told_to(void **state)
 {
     log_fixture *f = *state;
@@ -269,17 +319,18 @@ static void a_new_consumer_starts_where_it_is_told_to(void **state)
 
     write_name(f, id_new(f->now), "a");
     write_name(f, id_new(f->now), "b");
-    assert_int_equal(log_consumer_register(writing(f), consumer, true, f->now, &new), KU_OK);
+    assert_int_equal(log_consumer_register(writing(f), consumer, &at_the_end, f->now, &new), KU_OK);
     assert_true(new);
     assert_int_equal(only_cursor(f).position, 2);
     assert_int_equal(count_behind(f), 0);
     write_name(f, id_new(f->now), "c");
-    assert_int_equal(log_consumer_register(writing(f), consumer, true, f->now, &new), KU_OK);
+    assert_int_equal(log_consumer_register(writing(f), consumer, &at_the_end, f->now, &new), KU_OK);
     assert_false(new);
     assert_int_equal(only_cursor(f).position, 2); /* it is known: nothing is skipped */
 
     const ku_str beginning = KU_STR("another");
-    assert_int_equal(log_consumer_register(writing(f), beginning, false, f->now, NULL), KU_OK);
+    assert_int_equal(
+        log_consumer_register(writing(f), beginning, &at_the_beginning, f->now, NULL), KU_OK);
     assert_int_equal(log_cursors_behind(&f->read, beginning, &cursors, &n), KU_OK);
     assert_int_equal(n, 1);
     assert_int_equal(cursors[0].position, 0);
@@ -397,8 +448,8 @@ static void each_call_may_fail(void **state)
         db_fail_after(f->reader, call, KU_UNAVAILABLE);
         assert_int_equal(log_consumers(&f->read, &names, &n), KU_UNAVAILABLE);
         db_fail_after(f->writer, call, KU_UNAVAILABLE);
-        assert_int_equal(
-            log_consumer_register(writing(f), KU_STR("x"), true, f->now, &done), KU_UNAVAILABLE);
+        assert_int_equal(log_consumer_register(writing(f), KU_STR("x"), &at_the_end, f->now, &done),
+            KU_UNAVAILABLE);
         assert_int_equal(db_script(f->writer, KU_STR("DELETE FROM ku_consumers")), KU_OK);
     }
     ku_scope *scope = writing(f);
@@ -425,6 +476,7 @@ int main(void)
         CASE(a_failure_is_noted_and_a_success_clears_it),
         CASE(a_failure_ahead_of_the_cursor_is_not_noted),
         CASE(a_new_consumer_starts_where_it_is_told_to),
+        CASE(a_new_consumer_may_start_behind_a_position_or_a_time),
         CASE(tables_are_made_once),
         CASE(a_file_of_a_newer_program_is_refused),
         CASE(a_file_without_tables_is_not_a_log),
