@@ -74,11 +74,12 @@ void app_run_after_commit(ku_app *app, ku_scope *scope)
         h->hook = p->hook;
         h->feature = p->feature;
         h->user = (ku_user){.tenant = scope->tenant,
-            .id = arena_copy(&h->arena, scope->user),
+            .id = arena_copy(&h->arena, p->event->user),
             .roles = roles,
             .n_roles = scope->n_roles};
-        h->trace_id = arena_copy(&h->arena, scope->trace_id);
-        h->correlation_id = arena_copy(&h->arena, scope->correlation_id);
+        /* The event's and not the scope's: a projection's batch has events of many callers. */
+        h->trace_id = arena_copy(&h->arena, p->event->request_id);
+        h->correlation_id = arena_copy(&h->arena, p->event->correlation_id);
         h->event = copy_event(&h->arena, p->event);
         if (!reader_submit(app->readers, &h->job, true)) { /* stopping */
             arena_done(&h->arena);
