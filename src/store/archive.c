@@ -26,7 +26,7 @@ static ku_status find(
 
 ku_status log_archive(ku_scope *scope, const ku_entity *entity, ku_id stream, ku_str reason)
 {
-    stream_state *state;
+    stream_state *state = NULL;
     ku_status status = find(scope, entity, stream, &state);
 
     if (status != KU_OK)
@@ -41,7 +41,7 @@ ku_status log_archive(ku_scope *scope, const ku_entity *entity, ku_id stream, ku
 
 ku_status log_restore(ku_scope *scope, const ku_entity *entity, ku_id stream)
 {
-    stream_state *state;
+    stream_state *state = NULL;
     ku_status status = find(scope, entity, stream, &state);
 
     if (status != KU_OK || !state->archived)
