@@ -27,7 +27,7 @@ typedef struct ku_transition {
 } ku_transition;
 typedef struct ku_transitions {
     const char *field;
-    const ku_transition *allowed; /* {NULL}-terminated */
+    const ku_transition *allowed; /* KU_END-terminated */
 } ku_transitions;
 
 typedef struct ku_entity {
@@ -38,8 +38,8 @@ typedef struct ku_entity {
     ku_shape row;      /* its own fields; id, tenant, version … are added */
     const char *table; /* NULL: `read_` + snake_case name + `s` */
     bool soft_delete;
-    const ku_unique *unique;           /* {NULL}-terminated */
-    const ku_transitions *transitions; /* {NULL}-terminated; guarded on update */
+    const ku_unique *unique;           /* KU_END-terminated */
+    const ku_transitions *transitions; /* KU_END-terminated; guarded on update */
 
     /* the fold */
     ku_shape state;

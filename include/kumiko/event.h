@@ -45,7 +45,7 @@ typedef struct ku_step {
 #define KU_CONVERT(name, function) {KU_STEP_CONVERT, name, NULL, function}
 /* Drops a member. */
 #define KU_REMOVE(name) {KU_STEP_REMOVE, name, NULL, NULL}
-#define KU_STEPS(...) ((const ku_step[]){__VA_ARGS__, {KU_STEP_END, NULL, NULL, NULL}})
+#define KU_STEPS(...) ((const ku_step[]){__VA_ARGS__, KU_END})
 /* clang-format on */
 
 /* From version `from` to `from + 1`: by steps, or by a function with the database in reach. */
@@ -58,7 +58,7 @@ typedef struct ku_migration {
     ku_status (*apply)(ku_scope *scope, ku_json *payload);
 } ku_migration;
 /* clang-format off */
-#define KU_MIGRATIONS(...) ((const ku_migration[]){__VA_ARGS__, {0, NULL, NULL}})
+#define KU_MIGRATIONS(...) ((const ku_migration[]){__VA_ARGS__, KU_END})
 /* clang-format on */
 
 /* ---- types and events ------------------------------------------------------------------------ */

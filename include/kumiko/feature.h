@@ -27,14 +27,13 @@ typedef struct ku_on {
 /* clang-format off */
 #define KU_ON(type, function) {&type##_event, NULL, 0, function}
 #define KU_ON_ENTITY(entity, verb, function) {NULL, entity, verb, function}
-#define KU_ON_END {NULL, NULL, 0, NULL}
 /* clang-format on */
 
 /* A read model kept in the write's own transaction: a failing apply fails the write (§6.1). */
 typedef struct ku_projection {
     const char *name;
     const ku_table *table;
-    const ku_on *on; /* KU_ON_END-terminated */
+    const ku_on *on; /* KU_END-terminated */
     const char *about;
 } ku_projection;
 
@@ -122,7 +121,6 @@ typedef struct ku_handler {
     const char *about;
 } ku_handler;
 /* clang-format off */
-#define KU_HANDLER_END {.name = NULL}
 /* clang-format on */
 
 /*
@@ -164,9 +162,9 @@ typedef struct ku_feature {
     const ku_table *const *tables;    /* read tables that no projection names */
     const ku_projection *const *projections;
     const ku_multi_stream_projection *const *multi_stream_projections;
-    const ku_handler *writes; /* KU_HANDLER_END-terminated, may be NULL */
+    const ku_handler *writes; /* KU_END-terminated, may be NULL */
     const ku_handler *queries;
-    const ku_hook *hooks; /* terminated by {NULL}, may be NULL */
+    const ku_hook *hooks; /* KU_END-terminated, may be NULL */
 } ku_feature;
 
 /* What a shared object exports for `kumiko serve --feature`: a NULL-terminated list. */

@@ -24,7 +24,7 @@ typedef struct ku_index {
 typedef struct ku_table {
     const char *name;        /* conventionally `read_…` */
     ku_shape row;            /* at least one field with KU_KEY */
-    const ku_index *indexes; /* {NULL}-terminated, may be NULL */
+    const ku_index *indexes; /* KU_END-terminated, may be NULL */
 } ku_table;
 
 #define KU_COLUMNS(...) KU_NAMES(__VA_ARGS__)

@@ -116,6 +116,11 @@ typedef struct ku_optional_list {
 
 /* A NULL-terminated list of pointers to constants. */
 #define KU_LIST(type, ...) ((const type *const[]){__VA_ARGS__, NULL})
+/* The last row of a table: all zero. */
+#define KU_END                                                                                     \
+    {                                                                                              \
+        0                                                                                          \
+    }
 /* A NULL-terminated list of names: roles, columns, enumerators. */
 #define KU_NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 

@@ -32,7 +32,7 @@ static ku_status stock_received(ku_scope *scope, const ku_event *event)
 {
     return ku_row_add(scope, &stock_table, KU_PAYLOAD(event, goods));
 }
-static const ku_on stock_on[] = {KU_ON(goods, stock_received), KU_ON_END};
+static const ku_on stock_on[] = {KU_ON(goods, stock_received), KU_END};
 static const ku_multi_stream_projection stock_projection = {
     .name = "stock", .table = &stock_table, .on = stock_on};
 
@@ -50,11 +50,11 @@ static ku_status list_stock(ku_scope *scope, const void *input, ku_reply *reply)
 }
 static const ku_handler writes[] = {
     {.name = "receive", KU_SHAPE(goods), KU_OPEN_TO_ALL, receive_goods},
-    KU_HANDLER_END
+    KU_END
 };
 static const ku_handler queries[] = {
     {.name = "list", .access = KU_OPEN_TO_ALL, .run = list_stock},
-    KU_HANDLER_END
+    KU_END
 };
 static const ku_feature warehouse = {.abi = KU_ABI_VERSION,
     .name = "warehouse",

@@ -20,7 +20,7 @@ static const ku_field approver_row_fields[] = {
     KU_FIELD(approver_row, display_name, .length = KU_BETWEEN(1, 200)),
 };
 
-static const ku_unique approver_unique[] = {{KU_COLUMNS("approver_id")}, {NULL}};
+static const ku_unique approver_unique[] = {{KU_COLUMNS("approver_id")}, KU_END};
 
 const ku_entity approver_entity = {
     .name = "showcase-approver",
@@ -68,7 +68,7 @@ static ku_status directory_changed(ku_scope *scope, const ku_event *event)
 static const ku_on approver_directory_on[] = {
     KU_ON_ENTITY(&approver_entity, KU_CREATED, directory_changed),
     KU_ON_ENTITY(&approver_entity, KU_UPDATED, directory_changed),
-    KU_ON_END,
+    KU_END,
 };
 
 const ku_projection approver_directory_projection = {

@@ -231,7 +231,7 @@ static const ku_on invoice_detail_on[] = {
     KU_ON_ENTITY(&invoice_entity, KU_CREATED, detail_created),
     KU_ON(invoice_approved, detail_approved),
     KU_ON(invoice_paid, detail_paid),
-    KU_ON_END,
+    KU_END,
 };
 
 static const ku_projection invoice_detail_projection = {
@@ -301,7 +301,7 @@ static ku_status revenue_paid(ku_scope *scope, const ku_event *event)
 
 static const ku_on customer_revenue_on[] = {
     KU_ON(invoice_paid, revenue_paid),
-    KU_ON_END,
+    KU_END,
 };
 
 static const ku_multi_stream_projection customer_revenue_projection = {
@@ -604,7 +604,7 @@ static const ku_handler writes[] = {
         .verb = KU_VERB_CREATE},
     {.name = "approver:update", .access = ADMIN, .entity = &approver_entity,
         .verb = KU_VERB_UPDATE},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_handler queries[] = {
@@ -620,7 +620,7 @@ static const ku_handler queries[] = {
         .verb = KU_VERB_LIST},
     {.name = "ops:slow-export", .input = KU_SHAPE(export_input), .access = ADMIN,
         .run = slow_export, .about = "Takes 10 ms per chunk and stops when nobody listens."},
-    KU_HANDLER_END,
+    KU_END,
 };
 /* clang-format on */
 

@@ -109,7 +109,7 @@ static ku_status borrower_lent(ku_scope *scope, const ku_event *event)
     return ku_row_add(scope, &borrower_table, &row);
 }
 
-static const ku_on borrowers_on[] = {KU_ON(book_lent, borrower_lent), KU_ON_END};
+static const ku_on borrowers_on[] = {KU_ON(book_lent, borrower_lent), KU_END};
 static const ku_multi_stream_projection borrowers_projection = {
     .name = "borrowers",
     .table = &borrower_table,
@@ -215,12 +215,12 @@ static const ku_handler writes[] = {
     {.name = "book:buy",    KU_SHAPE(buy_input),  KU_ROLES("Librarian"), buy      },
     {.name = "book:lend",   KU_SHAPE(lend_input), KU_ROLES("Librarian"), lend     },
     {.name = "book:return", KU_SHAPE(id_input),   KU_ROLES("Librarian"), give_back},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_handler queries[] = {
     {.name = "book:state",    KU_SHAPE(state_input), KU_OPEN_TO_ALL, state         },
     {.name = "borrower:list", {0},                   KU_OPEN_TO_ALL, list_borrowers},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature lending = {

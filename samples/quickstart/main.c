@@ -156,11 +156,11 @@ static const ku_handler writes[] = {
     {.name = "book:buy",    KU_SHAPE(buy_input),  KU_ROLES("Librarian"), buy      },
     {.name = "book:lend",   KU_SHAPE(lend_input), KU_ROLES("Librarian"), lend     },
     {.name = "book:return", KU_SHAPE(id_input),   KU_ROLES("Librarian"), give_back},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_handler queries[] = {
     {.name = "book:state", KU_SHAPE(state_input), KU_OPEN_TO_ALL, state},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature lending = {

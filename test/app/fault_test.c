@@ -51,7 +51,7 @@ typedef struct card {
     int64_t size;
 } card;
 static const ku_field card_fields[] = {KU_FIELD(card, name), KU_FIELD(card, size)};
-static const ku_unique card_unique[] = {{KU_NAMES("name")}, {NULL}};
+static const ku_unique card_unique[] = {{KU_NAMES("name")}, KU_END};
 static const ku_entity card_entity = {.name = "card", .row = KU_SHAPE(card), .unique = card_unique};
 
 static ku_status apply_total(ku_scope *scope, const ku_event *event)
@@ -60,12 +60,12 @@ static ku_status apply_total(ku_scope *scope, const ku_event *event)
 
     return ku_row_add(scope, &total_table, &row);
 }
-static const ku_on total_on[] = {KU_ON(moved, apply_total), KU_ON_END};
+static const ku_on total_on[] = {KU_ON(moved, apply_total), KU_END};
 static const ku_projection total_projection = {
     .name = "total", .table = &total_table, .on = total_on};
 
-static const ku_handler writes[] = {LAB_DO, KU_HANDLER_END};
-static const ku_handler queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler writes[] = {LAB_DO, KU_END};
+static const ku_handler queries[] = {LAB_DO, KU_END};
 static const ku_feature feature = {
     .abi = KU_ABI_VERSION,
     .name = "lab",

@@ -86,9 +86,9 @@ static const ku_handler writes[] = {
       .access = KU_OPEN_TO_ALL,
       .entity = &page_entity,
       .verb = KU_VERB_CREATE},
-    KU_HANDLER_END,
+    KU_END,
 };
-static const ku_handler queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler queries[] = {LAB_DO, KU_END};
 static const ku_feature feature = {
     .abi = KU_ABI_VERSION,
     .name = "lab",

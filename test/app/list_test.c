@@ -53,7 +53,7 @@ static const ku_field mark_fields[] = {
 };
 static const ku_table mark_table = {.name = "read_marks", .row = KU_SHAPE(mark)};
 
-static const ku_handler writes[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler writes[] = {LAB_DO, KU_END};
 static const ku_handler queries[] = {
     LAB_DO,
     {.name = "thing:list",   .access = KU_OPEN_TO_ALL, .entity = &thing_entity, .verb = KU_VERB_LIST},
@@ -61,7 +61,7 @@ static const ku_handler queries[] = {
       .access = KU_OPEN_TO_ALL,
       .entity = &thing_entity,
       .verb = KU_VERB_DETAIL                                                                         },
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_feature feature = {
     .abi = KU_ABI_VERSION,

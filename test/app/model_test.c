@@ -33,7 +33,7 @@ typedef struct note {
     int64_t size;
 } note;
 static const ku_field note_fields[] = {KU_FIELD(note, name), KU_FIELD(note, size)};
-static const ku_unique note_unique[] = {{KU_NAMES("name")}, {NULL}};
+static const ku_unique note_unique[] = {{KU_NAMES("name")}, KU_END};
 static const ku_entity note_entity = {.name = "note", .row = KU_SHAPE(note), .unique = note_unique};
 
 /* Kept inline from payments, and asynchronously from notes. */
@@ -67,19 +67,19 @@ static ku_status apply_note_later(ku_scope *scope, const ku_event *event)
     (void)event;
     return ku_row_add(scope, &later_table, &(sums){77, 0, 1});
 }
-static const ku_on paid_on[] = {KU_ON(paid, apply_paid), KU_ON_END};
+static const ku_on paid_on[] = {KU_ON(paid, apply_paid), KU_END};
 static const ku_on later_on[] = {
     KU_ON(paid, apply_paid_later),
     KU_ON_ENTITY(&note_entity, KU_CREATED, apply_note_later),
     KU_ON_ENTITY(&note_entity, KU_DELETED, apply_note_later),
-    KU_ON_END,
+    KU_END,
 };
 static const ku_projection paid_projection = {.name = "paid", .table = &sums_table, .on = paid_on};
 static const ku_multi_stream_projection later_projection = {
     .name = "later", .table = &later_table, .on = later_on, .batch = 17};
 
-static const ku_handler writes[] = {LAB_DO, KU_HANDLER_END};
-static const ku_handler queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler writes[] = {LAB_DO, KU_END};
+static const ku_handler queries[] = {LAB_DO, KU_END};
 static const ku_feature feature = {
     .abi = KU_ABI_VERSION,
     .name = "lab",

@@ -89,8 +89,8 @@ static const ku_transitions wrong_transitions[] = {
     {"n",    some_moves},
     {NULL,   NULL      }
 };
-static const ku_unique wrong_unique[] = {{KU_NAMES("name", "gone")}, {NULL}};
-static const ku_index wrong_indexes[] = {{KU_NAMES("lost")}, {NULL}};
+static const ku_unique wrong_unique[] = {{KU_NAMES("name", "gone")}, KU_END};
+static const ku_index wrong_indexes[] = {{KU_NAMES("lost")}, KU_END};
 
 static const ku_event_type minus_event = {.name = "minus", .tag = -4, .payload = KU_SHAPE(part)};
 static const ku_event_type tag_one_event = {.name = "one", .tag = 1, .payload = KU_SHAPE(part)};
@@ -110,22 +110,22 @@ static const ku_event_type below_event = {
 
 static const ku_on no_function_on[] = {
     {&fine_event, NULL, 0, NULL},
-    KU_ON_END
+    KU_END
 };
 static const ku_on no_verb_on[] = {
     {NULL, &bare_entity, KU_CREATED, apply},
-    KU_ON_END
+    KU_END
 };
 static const ku_on twice_on[] = {
     {&fine_event, NULL, 0, apply},
     {&fine_event, NULL, 0, apply},
-    KU_ON_END
+    KU_END
 };
 static const ku_on fine_on[] = {
     {&fine_event, NULL, 0, apply},
-    KU_ON_END
+    KU_END
 };
-static const ku_on empty_on[] = {KU_ON_END};
+static const ku_on empty_on[] = {KU_END};
 
 static const ku_projection tableless_projection = {.name = "tableless", .on = fine_on};
 static const ku_projection empty_projection = {
@@ -208,7 +208,7 @@ static const ku_handler handlers[] = {
     {.name = "stubborn",      OPEN,                .run = run,             .retries = 11},
     {.name = "a7:write:full", OPEN,                .run = run            },
     {.name = "strange",                   OPEN, .entity = &stranger, .verb = KU_VERB_CREATE             },
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_feature writes = {
     .abi = KU_ABI_VERSION, .name = "a7", .writes = handlers, .hooks = wrong_hooks};
@@ -323,11 +323,11 @@ static void no_mistake_hides_another(void **state)
 static const ku_handler camel_writes[] = {
     {.name = "SSEBroadcast:placeOrder", OPEN, .run = run},
     {.name = "task.create",             OPEN, .run = run},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_handler camel_queries[] = {
     {.name = "all", OPEN, .run = run},
-    KU_HANDLER_END
+    KU_END
 };
 static const ku_feature camel = {.abi = KU_ABI_VERSION,
     .name = "pubsubOrders",

@@ -91,8 +91,8 @@ static const ku_field tally_fields[] = {
 };
 static const ku_table tally_table = {.name = "read_tallies", .row = KU_SHAPE(tally)};
 
-static const ku_handler writes[] = {LAB_DO, KU_HANDLER_END};
-static const ku_handler queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler writes[] = {LAB_DO, KU_END};
+static const ku_handler queries[] = {LAB_DO, KU_END};
 static const ku_feature feature = {
     .abi = KU_ABI_VERSION,
     .name = "lab",

@@ -68,8 +68,8 @@ typedef struct sheet {
 static const ku_field sheet_fields[] = {KU_FIELD(sheet, name)};
 static const ku_entity sheet_entity = {.name = "sheet", .row = KU_SHAPE(sheet)};
 
-static const ku_handler writes[] = {LAB_DO, KU_HANDLER_END};
-static const ku_handler queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler writes[] = {LAB_DO, KU_END};
+static const ku_handler queries[] = {LAB_DO, KU_END};
 #define FEATURE(pot_entity)                                                                        \
     {                                                                                              \
         .abi = KU_ABI_VERSION, .name = "lab",                                                      \

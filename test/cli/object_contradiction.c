@@ -30,7 +30,7 @@ static ku_status do_nothing(ku_scope *scope, const void *input, ku_reply *reply)
 
 static const ku_handler writes[] = {
     {.name = "thing:do", .run = do_nothing},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature contradiction = {

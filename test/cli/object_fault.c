@@ -28,7 +28,7 @@ static ku_status refuse_event(ku_scope *scope, const ku_event *event)
 
 static const ku_on never_on[] = {
     KU_ON_ENTITY(&note_entity, KU_CREATED, refuse_event),
-    KU_ON_END,
+    KU_END,
 };
 
 static const ku_multi_stream_projection never_projection = {
@@ -50,7 +50,7 @@ static const ku_handler writes[] = {
      .access = KU_OPEN_TO_ALL,
      .entity = &note_entity,
      .verb = KU_VERB_DELETE},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature fault = {

@@ -111,8 +111,8 @@ static ku_status apply_heard(ku_scope *scope, const ku_event *event)
     return ku_row_add(scope, &heard_table, &row);
 }
 
-static const ku_on revenue_on[] = {KU_ON(deposited, apply_revenue), KU_ON_END};
-static const ku_on heard_on[] = {KU_ON(deposited, apply_heard), KU_ON_END};
+static const ku_on revenue_on[] = {KU_ON(deposited, apply_revenue), KU_END};
+static const ku_on heard_on[] = {KU_ON(deposited, apply_heard), KU_END};
 
 static const ku_multi_stream_projection revenue_projection LAB_UNUSED = {
     .name = "revenue", .table = &revenue_table, .on = revenue_on, .batch = 2, .max_attempts = 3};
@@ -121,8 +121,8 @@ static const ku_multi_stream_projection heard_projection LAB_UNUSED = {
 static const ku_multi_stream_projection heard_now_projection LAB_UNUSED = {
     .name = "heard-now", .table = &heard_table, .on = heard_on, .start = KU_FROM_NOW};
 
-static const ku_handler bank_writes[] = {LAB_DO, KU_HANDLER_END};
-static const ku_handler bank_queries[] = {LAB_DO, KU_HANDLER_END};
+static const ku_handler bank_writes[] = {LAB_DO, KU_END};
+static const ku_handler bank_queries[] = {LAB_DO, KU_END};
 
 static const ku_feature bank_feature LAB_UNUSED = {
     .abi = KU_ABI_VERSION,

@@ -88,7 +88,7 @@ static ku_status count_in(ku_scope *scope, const ku_event *event)
     return ku_row_add(scope, &balance_table, &row);
 }
 
-static const ku_on balance_on[] = {KU_ON(money_paid_in, count_in), KU_ON_END};
+static const ku_on balance_on[] = {KU_ON(money_paid_in, count_in), KU_END};
 static const ku_multi_stream_projection balance_projection = {
     .name = "balance", .table = &balance_table, .on = balance_on};
 
@@ -117,11 +117,11 @@ static const ku_handler writes[] = {
      .input = KU_SHAPE(withdraw_input),
      .access = KU_ROLES("Teller"),
      .run = withdraw},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_handler queries[] = {
     {.name = "balances", .access = KU_OPEN_TO_ALL, .run = balances},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_feature bank = {
     .abi = KU_ABI_VERSION,

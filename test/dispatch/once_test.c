@@ -84,9 +84,9 @@ static ku_status apply_c(ku_scope *scope, const ku_event *event)
     return ku_row_add(scope, &heard_table, &row);
 }
 
-static const ku_on a_on[] = {KU_ON(hop_a, apply_a), KU_ON_END};
-static const ku_on b_on[] = {KU_ON(hop_b, apply_b), KU_ON_END};
-static const ku_on c_on[] = {KU_ON(hop_c, apply_c), KU_ON_END};
+static const ku_on a_on[] = {KU_ON(hop_a, apply_a), KU_END};
+static const ku_on b_on[] = {KU_ON(hop_b, apply_b), KU_END};
+static const ku_on c_on[] = {KU_ON(hop_c, apply_c), KU_END};
 static const ku_multi_stream_projection a_projection = {.name = "a", .on = a_on};
 static const ku_multi_stream_projection b_projection = {.name = "b", .on = b_on};
 static const ku_multi_stream_projection c_projection = {
@@ -403,7 +403,7 @@ static ku_status apply_many(ku_scope *scope, const ku_event *event)
         status = KU_APPEND(scope, lab_id(6, (uint32_t)event->position), hop_c, .n = i);
     return status;
 }
-static const ku_on many_on[] = {KU_ON(hop_a, apply_many), KU_ON_END};
+static const ku_on many_on[] = {KU_ON(hop_a, apply_many), KU_END};
 static const ku_multi_stream_projection many_projection = {.name = "many", .on = many_on};
 static const ku_feature many_feature = {
     .abi = KU_ABI_VERSION,

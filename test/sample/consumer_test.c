@@ -48,7 +48,7 @@ static ku_status count_stroke(ku_scope *scope, const ku_event *event)
     return status;
 }
 
-static const ku_on bells_on[] = {KU_ON(bell_rung, count_stroke), KU_ON_END};
+static const ku_on bells_on[] = {KU_ON(bell_rung, count_stroke), KU_END};
 static const ku_multi_stream_projection bells = {
     .name = "bells", .table = &bell_table, .on = bells_on, .max_attempts = 3};
 static const ku_multi_stream_projection bells_from_now = {
@@ -70,11 +70,11 @@ static ku_status list(ku_scope *scope, const void *input, ku_reply *reply)
 
 static const ku_handler writes[] = {
     {.name = "ring", .input = KU_SHAPE(bell_rung), .access = KU_OPEN_TO_ALL, .run = ring},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_handler queries[] = {
     {.name = "list", .access = KU_OPEN_TO_ALL, .run = list},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature tower_feature = {

@@ -80,11 +80,11 @@ static ku_status apply(ku_scope *scope, const ku_event *event)
 
 static const ku_on keyless_on[] = {
     {&gap_event, NULL, 0, apply},
-    KU_ON_END,
+    KU_END,
 };
 static const ku_on homeless_on[] = {
     {&homeless_event, NULL, 0, apply},
-    KU_ON_END,
+    KU_END,
 };
 static const ku_projection keyless_projection = {
     .name = "keyless", .table = &keyless_table, .on = keyless_on};
@@ -106,7 +106,7 @@ static const ku_handler wrong_writes[] = {
     {.name = "twice",                         .access = KU_OPEN_TO_ALL,                                   .run = run},
     {.name = "no good",               .access = KU_OPEN_TO_ALL,     .run = run},
     {.name = "idle",.access = KU_OPEN_TO_ALL},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_feature wrong_feature = {

@@ -115,7 +115,7 @@ static ku_status stream(ku_scope *scope, const void *input, ku_reply *reply)
 static const ku_handler queries[] = {
     {.name = "events", .input = KU_SHAPE(events_input), .access = KU_ROLES("Admin"), .run = events},
     {.name = "stream",                .access = KU_ROLES("Admin"),                                .run = stream                },
-    KU_HANDLER_END,
+    KU_END,
 };
 
 const ku_feature probe_feature = {

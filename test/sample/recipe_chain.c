@@ -48,8 +48,8 @@ static ku_status finish(ku_scope *scope, const ku_event *event)
         scope, event->stream, relay_finished, .runner = KU_PAYLOAD(event, relay_passed)->runner);
 }
 
-static const ku_on pass_on_on[] = {KU_ON(relay_started, pass_on), KU_ON_END};
-static const ku_on finish_on[] = {KU_ON(relay_passed, finish), KU_ON_END};
+static const ku_on pass_on_on[] = {KU_ON(relay_started, pass_on), KU_END};
+static const ku_on finish_on[] = {KU_ON(relay_passed, finish), KU_END};
 static const ku_multi_stream_projection pass_on_projection = {.name = "pass-on", .on = pass_on_on};
 static const ku_multi_stream_projection finish_projection = {.name = "finish", .on = finish_on};
 
@@ -135,7 +135,7 @@ static const ku_handler writes[] = {
     {.name = "relay:start",     KU_SHAPE(relay_started), KU_OPEN_TO_ALL, start    },
     {.name = "relay:lap-twice", KU_SHAPE(version_input), KU_OPEN_TO_ALL, lap_twice},
     {.name = "relay:try-lap",   KU_SHAPE(version_input), KU_OPEN_TO_ALL, try_lap  },
-    KU_HANDLER_END
+    KU_END
 };
 
 const ku_feature chain_feature = {

@@ -63,7 +63,7 @@ static const ku_on note_count_on[] = {
     KU_ON_ENTITY(&note_entity, KU_CREATED, count_appeared),
     KU_ON_ENTITY(&note_entity, KU_RESTORED, count_appeared),
     KU_ON_ENTITY(&note_entity, KU_DELETED, count_vanished),
-    KU_ON_END,
+    KU_END,
 };
 static const ku_projection note_count_projection = {
     .name = "note-count",
@@ -191,7 +191,7 @@ static const ku_handler writes[] = {
     {.name = "note:forget", .input = KU_SHAPE(note_id), .access = ADMIN, .run = forget},
     {.name = "note:write-and-refuse", .input = KU_SHAPE(note_row), .access = ADMIN,
         .run = write_and_refuse},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_handler queries[] = {
@@ -200,7 +200,7 @@ static const ku_handler queries[] = {
     {.name = "note:is-archived", .input = KU_SHAPE(note_id), .access = ADMIN, .run = is_archived},
     {.name = "count", .access = ANYBODY, .run = list_count},
     {.name = "heard", .access = ANYBODY, .run = count_heard},
-    KU_HANDLER_END,
+    KU_END,
 };
 /* clang-format on */
 

@@ -111,7 +111,7 @@ static const ku_handler writes[] = {
     {.name = "order:place",  KU_SHAPE(place_input), {.allow = is_no_guest}, place },
     {.name = "order:pay",    KU_SHAPE(order_id),    {.allow = is_no_guest}, pay   },
     {.name = "order:cancel", KU_SHAPE(order_id),    {.allow = is_no_guest}, cancel},
-    KU_HANDLER_END
+    KU_END
 };
 
 const ku_feature orders_feature = {

@@ -41,7 +41,7 @@ static ku_status place(ku_scope *scope, const void *input, ku_reply *reply)
 
 static const ku_handler order_writes[] = {
     {.name = "order:place", KU_SHAPE(pubsub_order_row), KU_ROLES("Admin"), place},
-    KU_HANDLER_END
+    KU_END
 };
 
 const ku_feature pubsub_orders_feature = {
@@ -78,7 +78,7 @@ static ku_status inbox_placed(ku_scope *scope, const ku_event *event)
     return ku_row_put(scope, &inbox_table, &row);
 }
 
-static const ku_on inbox_on[] = {KU_ON(order_placed, inbox_placed), KU_ON_END};
+static const ku_on inbox_on[] = {KU_ON(order_placed, inbox_placed), KU_END};
 
 static const ku_multi_stream_projection inbox_projection = {
     .name = "inbox",
@@ -94,7 +94,7 @@ static ku_status list(ku_scope *scope, const void *input, ku_reply *reply)
 
 static const ku_handler inbox_queries[] = {
     {.name = "inbox:list", .access = KU_ROLES("Admin"), .run = list},
-    KU_HANDLER_END
+    KU_END
 };
 
 const ku_feature pubsub_inbox_feature = {

@@ -25,7 +25,7 @@ static const ku_field employee_row_fields[] = {
         .read_roles = KU_NAMES("HR"), .write_roles = KU_NAMES("HR")),
 };
 
-static const ku_unique employee_unique[] = {{KU_COLUMNS("email")}, {NULL}};
+static const ku_unique employee_unique[] = {{KU_COLUMNS("email")}, KU_END};
 
 static const ku_transition status_moves[] = {
     {"applied", KU_NAMES("hired", "left")},
@@ -53,13 +53,13 @@ static const ku_handler writes[] = {
     {.name = "employee:delete", .access = STAFF, .entity = &employee_entity, .verb = KU_VERB_DELETE},
     {.name = "employee:restore", .access = STAFF, .entity = &employee_entity,
         .verb = KU_VERB_RESTORE},
-    KU_HANDLER_END,
+    KU_END,
 };
 
 static const ku_handler queries[] = {
     {.name = "employee:detail", .access = STAFF, .entity = &employee_entity, .verb = KU_VERB_DETAIL},
     {.name = "employee:list", .access = STAFF, .entity = &employee_entity, .verb = KU_VERB_LIST},
-    KU_HANDLER_END,
+    KU_END,
 };
 /* clang-format on */
 

@@ -94,7 +94,7 @@ static const ku_on invoice_detail_on[] = {
     KU_ON_ENTITY(&invoice_entity, KU_CREATED, detail_created),
     KU_ON(invoice_approved, detail_approved),
     KU_ON(invoice_paid, detail_paid),
-    KU_ON_END,
+    KU_END,
 };
 static const ku_projection invoice_detail_projection = {
     .name = "invoice-detail", .table = &invoice_detail_table, .on = invoice_detail_on};
@@ -136,7 +136,7 @@ static const ku_handler writes[] = {
      .input = KU_SHAPE(enter_input),
      .access = KU_OPEN_TO_ALL,
      .run = enter},
-    KU_HANDLER_END,
+    KU_END,
 };
 static const ku_feature first_year_feature = {
     .abi = KU_ABI_VERSION,
