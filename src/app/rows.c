@@ -249,10 +249,13 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
         *ret_row = state == ROW_CLEAN || state == ROW_PUT ? entry->row : NULL;
         return KU_OK;
     }
-    if (entry == NULL && layer->parent != NULL)
-        return resolve(scope, layer->parent, t, hash, key, ret_row); /* the parent keeps it */
-    if (state == ROW_ADD && layer->parent != NULL) {
-        status = resolve(scope, layer->parent, t, hash, key, &below);
+    /* In a savepoint the database has all that was pending, and what it shows may yet be undone:
+     * nothing of it is for the parent to remember. */
+    row_layer *parent = layer->in_savepoint ? NULL : layer->parent;
+    if (entry == NULL && parent != NULL)
+        return resolve(scope, parent, t, hash, key, ret_row); /* the parent keeps it */
+    if (state == ROW_ADD && parent != NULL) {
+        status = resolve(scope, parent, t, hash, key, &below);
     } else {
         void *stored = arena_alloc(layer->work->arena, t->row.size);
         bool found = false;
@@ -415,6 +418,28 @@ ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
         (void)layer_add(
             layer, t, scope->tenant, hash, ROW_ADD, shape_copy(layer->work->arena, &t->row, row));
     return KU_OK;
+}
+
+void rows_doom(ku_scope *scope, ku_status status)
+{
+    row_layer *layer = scope->work->rows;
+
+    if (layer->doomed != KU_OK)
+        return; /* the first failure is the cause */
+    layer->doomed = status;
+    layer->doomed_reason = arena_copy(scope->work->arena, scope->error.reason);
+    layer->doomed_message = arena_copy(scope->work->arena, scope->error.message);
+}
+
+ku_status rows_doomed(ku_scope *scope)
+{
+    const row_layer *layer = scope->work->rows;
+
+    if (layer->doomed == KU_OK)
+        return KU_OK;
+    return ku_fail(scope, layer->doomed,
+        layer->doomed_reason.len > 0 ? layer->doomed_reason.ptr : NULL, "%" KU_PRI,
+        KU_FMT(layer->doomed_message));
 }
 
 /* ---- merging and writing

@@ -64,7 +64,11 @@ struct row_layer {
     pending_hook *hooks, *last_hook; /* of a scope */
     claimed_request *claims;         /* of a batch */
     bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
-    bool broken;       /* part of it could not be written: its transaction must not commit */
+    /* Of a scope: a projection could not apply what was appended.  Whatever the handler makes of
+     * that, the event must not stand without its projection. */
+    ku_status doomed;
+    ku_str doomed_reason, doomed_message;
+    bool broken; /* part of it could not be written: its transaction must not commit */
 };
 
 void row_layer_init(row_layer *layer, row_layer *parent, work *unit);
@@ -76,6 +80,11 @@ ku_status rows_put(ku_scope *scope, const row_table *t, const void *row);
 ku_status rows_put_kept(ku_scope *scope, const row_table *t, const void *row);
 ku_status rows_add(ku_scope *scope, const row_table *t, const void *row);
 ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row);
+
+/* Says that the scope's events cannot stand, by the error that is set. */
+void rows_doom(ku_scope *scope, ku_status status);
+/* KU_OK, or the status that doomed the scope, with its error set again. */
+ku_status rows_doomed(ku_scope *scope);
 
 /* Moves a scope's entries into its parent. */
 void rows_merge(row_layer *scope_layer);

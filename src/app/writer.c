@@ -58,11 +58,25 @@ static void begin_scope(writer *w, writer_job *job, size_t index)
     row_layer_init(scope->work->rows, &w->batch_rows, scope->work);
 }
 
+/* For jobs that will not be executed: they are finished in a scope all the same. */
+static void begin_scopes(writer *w, writer_job *jobs)
+{
+    size_t index = 0;
+
+    for (writer_job *job = jobs; job != NULL; job = job->next) {
+        begin_scope(w, job, index++);
+        job->executed = KU_OK;
+        job->deferred = false;
+    }
+}
+
 static void execute_job(writer *w, writer_job *job, size_t index)
 {
     begin_scope(w, job, index);
     job->deferred = false;
     job->executed = job->execute(job, job->scope);
+    if (job->executed == KU_OK)
+        job->executed = rows_doomed(job->scope);
 
     ku_scope *scope = job->scope;
     bool in_savepoint = scope->work->rows->in_savepoint;
@@ -148,9 +162,10 @@ static ku_status run_transaction(writer *w, writer_job *jobs, bool *ret_at_commi
     ku_status status = db_begin(w->d);
     if (status != KU_OK) {
         *ret_at_commit = true; /* trying one by one would not help */
-        return status;
+        begin_scopes(w, jobs);
+    } else {
+        status = run_inside(w, jobs);
     }
-    status = run_inside(w, jobs);
     if (status == KU_OK) {
         status = db_commit(w->d);
         *ret_at_commit = status != KU_OK;

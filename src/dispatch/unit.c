@@ -125,6 +125,8 @@ static ku_status apply_events(unit *u, ku_scope *scope)
         enter_event(u, scope, event);
         ku_status status = s->apply(scope, event);
         if (status == KU_OK)
+            status = rows_doomed(scope);
+        if (status == KU_OK)
             continue;
         u->failed_at = i;
         ku_str words = scope->error.status != KU_OK ? scope->error.message
