@@ -80,7 +80,8 @@ typedef struct ku_field {
     const char *about;         /* lands in JSON Schema and OpenAPI */
     const char *const
         *read_roles; /* entity rows: who may read it; NULL: everybody who may read the row */
-    const char *const *write_roles; /* entity rows: who may set it; NULL: everybody who may write */
+    const char *const
+        *write_roles;    /* entity rows: who may set it in a standard handler; NULL: all */
     const char *initial; /* entity rows: JSON text used when a create leaves the field out */
     char end_;
 } ku_field;

@@ -103,6 +103,9 @@ ku_status ku_each_event(ku_scope *scope, const ku_event_filter *filter,
         status =
             log_lanes(scope, filter->all_tenants ? (ku_id){{0}} : scope->tenant, &lanes, &n_lanes);
     for (size_t i = 0; i < n_lanes && status == KU_OK; i++) {
+        /* The nil tenant asks the log for all lanes, and means its own. */
+        if (!filter->all_tenants && !ku_id_equal(lanes[i].tenant, tenant))
+            continue;
         scope->tenant = lanes[i].tenant; /* a migration looks things up in the event's tenant */
         status = each_of_lane(
             scope, &lanes[i], names, filter->batch == 0 ? BATCH_DEFAULT : filter->batch, &it);

@@ -63,25 +63,6 @@ ku_status entity_find(
  * ------------------------------------------------------------------------------------------------------
  */
 
-static ku_status guard_roles(ku_scope *scope, const entity_entry *entity, uint64_t given)
-{
-    const ku_shape *shape = &entity->entity->row;
-
-    for (size_t i = 0; entity->restricted && i < shape->n_fields; i++) {
-        if ((given & (UINT64_C(1) << i)) == 0 || field_allowed(scope, &shape->fields[i], true))
-            continue;
-        ku_str field = field_wire_name(&shape->fields[i]);
-        ku_status status = ku_fail(scope, KU_DENIED, "field_access_denied",
-            "access denied to field %" KU_PRI " of %s", KU_FMT(field), entity->entity->name);
-        scope->error.i18n_key = KU_STR("errors.access.fieldDenied");
-        ku_detail_text(scope, "field", field);
-        if (scope->handler != NULL)
-            ku_detail_text(scope, "handler", scope->handler->name);
-        return status;
-    }
-    return KU_OK;
-}
-
 static ku_str transition_value(const ku_field *field, const void *own)
 {
     const char *at = (const char *)own + field->offset;
@@ -315,9 +296,7 @@ ku_status entity_create(ku_scope *scope, const entity_entry *entity, ku_id id, c
         id = ku_new_id(scope);
     memcpy(row_own(entity, row), shape_copy(scope->work->arena, &entity->entity->row, own),
         entity->entity->row.size);
-    ku_status status = guard_roles(scope, entity, given);
-    if (status == KU_OK)
-        status = guard_uniques(scope, entity, id, own, UINT64_MAX);
+    ku_status status = guard_uniques(scope, entity, id, own, UINT64_MAX);
     if (status != KU_OK)
         return status;
     const ku_change change = {.row = row_own(entity, row), .changed = given};
@@ -347,9 +326,7 @@ static ku_status guard_version(ku_scope *scope, ku_id id, ku_optional_int64 expe
     ku_status status = log_stream(scope, id, &state);
 
     if (status == KU_OK && state.archived) {
-        status = ku_fail(scope, KU_CONFLICT, "stream_archived", "stream %" KU_PRI " is archived",
-            KU_FMT(ku_id_text(scope, id)));
-        ku_detail_id(scope, "entityId", id);
+        status = log_is_archived(scope, id);
     } else if (status == KU_OK && expected_version.set && expected_version.value != state.version) {
         status = log_version_conflict(scope, id, expected_version.value, state.version);
     }
@@ -364,9 +341,7 @@ ku_status entity_update(ku_scope *scope, const entity_entry *entity, ku_id id,
     const ku_event *event = NULL;
     uint64_t changed = 0;
 
-    ku_status status = guard_roles(scope, entity, given);
-    if (status == KU_OK)
-        status = entity_find(scope, entity, id, false, &previous);
+    ku_status status = entity_find(scope, entity, id, false, &previous);
     if (status == KU_OK)
         status = guard_version(scope, id, expected_version);
     if (status != KU_OK)

@@ -72,12 +72,36 @@ static ku_status with_initials(
     return KU_OK;
 }
 
+/*
+ * Roles are asked of what a client sent.  What a field is by itself, and what a handler decides, is
+ * the program's.
+ */
+static ku_status guard_roles(ku_scope *scope, const entity_entry *entity, uint64_t given)
+{
+    const ku_shape *shape = &entity->entity->row;
+
+    for (size_t i = 0; entity->restricted && i < shape->n_fields; i++) {
+        if ((given & (UINT64_C(1) << i)) == 0 || field_allowed(scope, &shape->fields[i], true))
+            continue;
+        ku_str field = field_wire_name(&shape->fields[i]);
+        ku_status status = ku_fail(scope, KU_DENIED, "field_access_denied",
+            "access denied to field %" KU_PRI " of %s", KU_FMT(field), entity->entity->name);
+        scope->error.i18n_key = KU_STR("errors.access.fieldDenied");
+        ku_detail_text(scope, "field", field);
+        if (scope->handler != NULL)
+            ku_detail_text(scope, "handler", scope->handler->name);
+        return status;
+    }
+    return KU_OK;
+}
+
 static ku_status run_create(
     ku_scope *scope, const entity_entry *entity, const ku_json *payload, ku_reply *reply)
 {
     const ku_shape *shape = &entity->entity->row;
     void *own = arena_alloc(&scope->arena, shape->size);
     id_input input = {{{0}}};
+    uint64_t sent = given_in_json(shape, payload);
     ku_status status = KU_OK;
 
     if (ku_json_kind_of(payload) == KU_JSON_OBJECT) {
@@ -88,6 +112,8 @@ static ku_status run_create(
     ku_status row = shape_decode(scope, shape, payload, KU_STR(""), own);
     if (status == KU_OK)
         status = row;
+    if (status == KU_OK)
+        status = guard_roles(scope, entity, sent);
     if (status != KU_OK)
         return status;
     return entity_create(scope, entity, input.id, own, given_in_json(shape, payload), reply, NULL);
@@ -110,6 +136,8 @@ static ku_status run_update(
             : shape_decode_partial(scope, shape, changes, KU_STR("changes."), own, &given);
     if (status == KU_OK)
         status = parts;
+    if (status == KU_OK)
+        status = guard_roles(scope, entity, given);
     if (status != KU_OK)
         return status;
     /* Without a version the client decided on nothing: it conflicts with any row (behaviour §5). */

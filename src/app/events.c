@@ -82,6 +82,8 @@ ku_status app_project(ku_scope *scope, const ku_event *event)
     if (status == KU_OK && entry->def.verb != 0)
         status = run_hooks(scope, entry, event);
     scope->feature = caller;
+    if (status != KU_OK)
+        rows_doom(scope, status);
     return status;
 }
 
@@ -100,6 +102,9 @@ static ku_status find_def(ku_scope *scope, const ku_append *append, const event_
 {
     const event_def *def = event_catalog_of(scope->app->registry.catalog, append->type);
 
+    if (ku_id_is_nil(append->stream))
+        return scope_fail(
+            scope, KU_INVALID, "an event needs a stream, and no stream has the nil id");
     if (def == NULL)
         return scope_fail(scope, KU_INTERNAL, "event %s is not registered",
             append->type != NULL ? append->type->name : "(none)");
@@ -188,8 +193,13 @@ ku_status ku_fetch_for_writing(ku_scope *scope, const ku_entity *entity, ku_id s
 {
     ku_writable writable = {.entity = entity, .stream = stream};
     const ku_load_options options = {.missing_ok = true, .ret_version = &writable.version};
+    bool archived = false;
     ku_status status = need_write(scope, "ku_fetch_for_writing");
 
+    if (status == KU_OK)
+        status = ku_stream_archived(scope, stream, &archived);
+    if (status == KU_OK && archived)
+        status = log_is_archived(scope, stream); /* it would load as if it were not there */
     if (status == KU_OK)
         status =
             ku_load_events(scope, entity, stream, &options, &writable.events, &writable.n_events);

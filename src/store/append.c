@@ -29,6 +29,14 @@
 
 /* ---- what is refused ------------------------------------------------------------------------- */
 
+ku_status log_is_archived(ku_scope *scope, ku_id stream)
+{
+    ku_status status = ku_fail(scope, KU_CONFLICT, "stream_archived", "the stream is archived");
+
+    ku_detail_id(scope, "entityId", stream);
+    return status;
+}
+
 ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, int64_t current)
 {
     ku_mark mark = ku_scope_mark(scope);
@@ -64,11 +72,8 @@ static ku_status check_stream(ku_scope *scope, const log_append *append, const s
 
     if (state->type.len > 0 && !ku_str_is(state->type, entity))
         return log_type_mismatch(scope, state, entity);
-    if (state->archived) {
-        ku_status status = ku_fail(scope, KU_CONFLICT, "stream_archived", "the stream is archived");
-        ku_detail_id(scope, "entityId", state->stream);
-        return status;
-    }
+    if (state->archived)
+        return log_is_archived(scope, state->stream);
     int64_t expected =
         append->expected_version.set ? append->expected_version.value : state->loaded_version;
     if ((append->expected_version.set || expected >= 0) && expected != state->version)

@@ -179,11 +179,16 @@ ku_status log_each_of_lane(ku_scope *scope, ku_id tenant, int32_t lane, int64_t 
     ku_status (*callback)(ku_scope *scope, const stored_event *stored, void *context),
     void *context)
 {
+    /* A position that nobody has is as good as the nearest one that somebody may have. */
+    int64_t after = after_position < 0 ? 0 : after_position;
+    int64_t to = to_position < POSITION_MAX ? to_position : POSITION_MAX;
+    if (after >= to)
+        return KU_OK;
     const db_value binds[] = {
         db_id(tenant),
         db_int(lane),
-        db_int(after_position),
-        db_int(to_position),
+        db_int(after),
+        db_int(to),
         db_int(limit),
         db_text(type_names_json),
     };

@@ -9,6 +9,10 @@
 
 #include "store/work.h"
 
+/* The last position that a lane can give out; an engine may keep lane and position in one number.
+ */
+#define POSITION_MAX ((INT64_C(1) << 40) - 1)
+
 /* ---- append.c -------------------------------------------------------------------------------- */
 
 typedef struct log_append {
@@ -29,6 +33,8 @@ typedef struct log_append {
 
 /* See ku_append_event.  The event becomes pending in scope->work. */
 ku_status log_append_event(ku_scope *scope, const log_append *append, const ku_event **ret_event);
+/* KU_CONFLICT, reason `stream_archived`, with its details. */
+ku_status log_is_archived(ku_scope *scope, ku_id stream);
 /* The details of the KU_VERSION_CONFLICT that was just returned. */
 ku_status log_version_conflict(ku_scope *scope, ku_id stream, int64_t expected, int64_t current);
 /* KU_REFUSED, reason `stream_type_mismatch`, with its details. */
