@@ -244,7 +244,8 @@ static ku_id fingerprint_of(ku_scope *scope, const running_call *r)
     unsigned size = 0;
     ku_id fingerprint;
 
-    buffer_format(&b, "%zu", r->n_commands);
+    /* The kind, too: a stored answer has its form. */
+    buffer_format(&b, "%d %zu", (int)r->call->kind, r->n_commands);
     for (size_t i = 0; i < r->n_commands; i++) {
         buffer_format(&b, "\n%" KU_PRI "\n", KU_FMT(r->commands[i].type));
         json_put(&b, r->commands[i].payload);

@@ -67,7 +67,9 @@ static ku_status gate_rate(ku_scope *scope, command *c, call_rate *rate)
 {
     const ku_rate_limit *limit = &c->handler->handler->rate_limit;
 
-    if (limit->limit == 0 || c->charged || scope->app->without_rate_limits)
+    bool by_address = limit->per == KU_PER_ADDRESS || limit->per == KU_PER_ADDRESS_AND_HANDLER;
+    if (limit->limit == 0 || c->charged || scope->app->without_rate_limits ||
+        (by_address && scope->address.len == 0))
         return KU_OK;
     c->charged = true;
     ku_str name = bucket_name(scope, c->handler);
@@ -159,6 +161,8 @@ static ku_status run_gated(ku_scope *scope, command *c, bool write, call_rate *r
     int64_t began_us = clock_monotonic_us();
     status = call_handler(scope, c);
     log_if_slow(scope, c->handler, began_us);
+    if (status == KU_OK && write)
+        status = rows_doomed(scope);
     /* A handler that noted issues and forgot to return them has still refused. */
     if (status == KU_OK && scope->error.status != KU_OK && scope->error.issues != NULL)
         status = scope->error.status;

@@ -13,7 +13,7 @@ void describe_openapi(buffer *b, const registry *r);
 
 /* The qualified name of the event that a row of a subscription stands for. */
 ku_str describe_on_name(const registry *r, const ku_on *on);
-/* True for KU_ON_END. */
+/* True for KU_END. */
 bool describe_on_is_end(const ku_on *on);
 /* `user`, `tenant+handler` … */
 const char *describe_rate_per(ku_rate_per per);
