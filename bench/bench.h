@@ -19,8 +19,7 @@ enum {
     GROUPS = 4,
 };
 
-/* ---- stats.c ------------------------------------------------------------------------------------
- */
+/* ---- stats.c --------------------------------------------------------------------------------- */
 
 /* Durations in nanoseconds, to within 1.6 %. */
 typedef struct histogram {
@@ -40,8 +39,7 @@ double seconds_since(uint64_t start_ns);
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void check(ku_status status, const ku_error *error, const char *what);
 
-/* ---- report.c
- * ------------------------------------------------------------------------------------ */
+/* ---- report.c -------------------------------------------------------------------------------- */
 
 typedef struct result {
     char scenario[48];
@@ -81,8 +79,7 @@ void report_open(const bench *b);
 void report_add(bench *b, const result *r, const histogram *latencies);
 void report_close(bench *b);
 
-/* ---- prepare.c
- * ----------------------------------------------------------------------------------- */
+/* ---- prepare.c ------------------------------------------------------------------------------- */
 
 extern const ku_user bench_user;
 
@@ -104,8 +101,7 @@ ku_response prepare_ask(ku_app *app, const char *type, const char *payload);
 /* Reads the first `"id":"…"` of an answer. */
 ku_id prepare_id_of(ku_str body);
 
-/* ---- child.c
- * -------------------------------------------------------------------------------------- */
+/* ---- child.c --------------------------------------------------------------------------------- */
 
 typedef struct child {
     pid_t pid;
@@ -123,8 +119,7 @@ int child_connect(const child *c);
 /* Sends the request on a connection of its own and insists on 200. */
 void child_ask(const child *c, const char *request);
 
-/* ---- load_http.c
- * ---------------------------------------------------------------------------------- */
+/* ---- load_http.c ----------------------------------------------------------------------------- */
 
 /*
  * What each connection does again and again: one of `first` in turn, then each of `steps` with the
@@ -147,8 +142,7 @@ typedef struct load_outcome {
 void load_run(const bench *b, const child *c, const load_plan *plan, int connections,
     load_outcome *ret_outcome);
 
-/* ---- scenarios
- * ------------------------------------------------------------------------------------- */
+/* ---- scenarios ------------------------------------------------------------------------------- */
 
 void disk_run(bench *b);
 /* `group` is an index of group_sizes: so many creates per commit, threads, connections. */

@@ -85,8 +85,7 @@ static void step(sqlite3 *handle, sqlite3_stmt *statement)
     (void)sqlite3_reset(statement);
 }
 
-/* ---- as the library has it ----------------------------------------------------------------------
- */
+/* ---- as the library has it ------------------------------------------------------------------- */
 
 static int count_frames(void *context, sqlite3 *handle, const char *name, int frames)
 {
@@ -197,8 +196,7 @@ static void close_bare(bare *f)
     (void)sqlite3_close(f->handle);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void insert_create(bare *f)
 {
@@ -292,8 +290,7 @@ double floor_rate_of(bench *b, int group)
     return rate;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Every column as what it is; returns how much text there was. */
 static int read_event(sqlite3_stmt *row)
@@ -346,8 +343,7 @@ uint64_t floor_load(const bench *b, const char *database, const ku_id *streams, 
     return p50;
 }
 
-/* ---- projecting
- * ---------------------------------------------------------------------------------- */
+/* ---- projecting ------------------------------------------------------------------------------ */
 
 typedef struct revenue {
     int64_t invoices, cents;

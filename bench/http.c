@@ -34,8 +34,7 @@ static void add_outcome(bench *b, const char *name, int connections, double floo
     report_add(b, &r, &outcome->latencies);
 }
 
-/* ---- writes
- * -------------------------------------------------------------------------------------- */
+/* ---- writes ---------------------------------------------------------------------------------- */
 
 static void run_writes(bench *b, const char *name, const load_plan *plan, size_t group)
 {
@@ -82,8 +81,7 @@ void http_write_run(bench *b, bool whole_flow, size_t group)
     free_texts(steps, KU_COUNT(steps));
 }
 
-/* ---- reads
- * --------------------------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 typedef struct read_scenario {
     const char *name;

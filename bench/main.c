@@ -101,8 +101,7 @@ static const char about[] =
     "scale (append, load, project), start, rest. CPU is microseconds per request of the server or, "
     "in process, of everything; `floor` is the rate divided by that of the bare loop.";
 
-/* ---- the run's folder
- * ---------------------------------------------------------------------------- */
+/* ---- the run's folder ------------------------------------------------------------------------ */
 
 static char folder_to_remove[4096];
 

@@ -46,8 +46,7 @@ void prepare_customer(int number, char ret_name[32])
     (void)snprintf(ret_name, 32, "Customer %03d", number % CUSTOMERS);
 }
 
-/* ---- flows -------------------------------------------------------------------------------------
- */
+/* ---- flows ----------------------------------------------------------------------------------- */
 
 typedef struct flow_batch {
     int64_t from, count;
@@ -106,8 +105,7 @@ void prepare_flows(ku_app *app, int64_t count, ku_id *ret_streams)
     }
 }
 
-/* ---- long streams -------------------------------------------------------------------------------
- */
+/* ---- long streams ---------------------------------------------------------------------------- */
 
 typedef struct turn_batch {
     const ku_id *streams;
@@ -147,8 +145,7 @@ void prepare_streams(ku_app *app, int count, int events, ku_id *ret_streams)
     prepare_more(app, count, events - EVENTS_PER_FLOW, ret_streams);
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 ku_response prepare_ask(ku_app *app, const char *type, const char *payload)
 {

@@ -180,8 +180,7 @@ void report_close(bench *b)
     (void)printf("\n]}\n");
 }
 
-/* ---- the disk
- * ------------------------------------------------------------------------------------ */
+/* ---- the disk -------------------------------------------------------------------------------- */
 
 /* A block and a flush, again and again: at the end of the file, or over what is there. */
 static void measure_sync(bench *b, int fd, const char *name)

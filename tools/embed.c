@@ -51,8 +51,7 @@ static FILE *open_or_die(const char *path, const char *mode)
     return file;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void add_name(name_list *list, const char *folder, const char *file)
 {
@@ -117,8 +116,7 @@ static bool read_statement(const char *root, const char *folder, const char *nam
     return true;
 }
 
-/* ---- the text -----------------------------------------------------------------------------------
- */
+/* ---- the text -------------------------------------------------------------------------------- */
 
 /* Where the statement begins: behind blank lines and lines of comment. */
 static const char *skip_comments(const char *text)
@@ -164,8 +162,7 @@ static void convert(const char *name, const char *text, bool question_marks, cha
     ret_text[length] = '\0';
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_text(FILE *out, const char *text)
 {

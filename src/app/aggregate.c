@@ -76,9 +76,7 @@ static void refresh_snapshot(
         snapshot_finish(&s->job, NULL, KU_UNAVAILABLE);
 }
 
-/* ---- folding
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 typedef struct fold {
     const ku_entity *entity;
@@ -222,8 +220,7 @@ ku_status ku_load_aggregate(ku_scope *scope, const ku_entity *entity, ku_id stre
     return KU_OK;
 }
 
-/* ---- the events themselves
- * ----------------------------------------------------------------------------------------- */
+/* ---- the events themselves ------------------------------------------------------------------- */
 
 typedef struct collected {
     ku_event *events;

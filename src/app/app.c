@@ -96,9 +96,7 @@ void app_close(ku_app *app)
     free(app);
 }
 
-/* ---- scopes
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 void app_scope_begin(ku_app *app, ku_scope *scope, const ku_user *user, ku_str trace_id,
     ku_str correlation_id, ku_str address)

@@ -30,8 +30,7 @@ typedef struct running_call {
     bool replayed;
 } running_call;
 
-/* ---- what the client sent
- * ------------------------------------------------------------------------------------ */
+/* ---- what the client sent -------------------------------------------------------------------- */
 
 static ku_status expect_text(
     ku_scope *scope, const ku_json *object, const char *name, ku_str path, ku_str *ret_text)
@@ -139,9 +138,7 @@ static ku_status read_call(ku_scope *scope, running_call *r)
     return status == KU_OK ? id : status;
 }
 
-/* ---- responses
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- responses ------------------------------------------------------------------------------- */
 
 static void write_error(
     buffer *b, const ku_app *app, const app_call *call, const scope_error *error)
@@ -233,8 +230,7 @@ static void respond(running_call *r, const ku_scope *scope, ku_status status)
     }
 }
 
-/* ---- idempotent requests (behaviour §0)
- * --------------------------------------------------------------------------- */
+/* ---- idempotent requests (behaviour §0) ------------------------------------------------------ */
 
 /* The first 16 bytes of SHA-256 over kind, types and payloads. */
 static ku_id fingerprint_of(ku_scope *scope, const running_call *r)
@@ -334,9 +330,7 @@ static bool is_final(int http_status)
            http_status != 429 && http_status != 499;
 }
 
-/* ---- writes
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- writes ---------------------------------------------------------------------------------- */
 
 static void start_over(ku_scope *scope)
 {
@@ -430,9 +424,7 @@ static void call_finish(writer_job *job, ku_scope *scope, ku_status committed)
     call->done(call);
 }
 
-/* ---- queries
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 static void query_run(reader_job *job, ku_scope *scope)
 {
@@ -480,9 +472,7 @@ static void check_run(reader_job *job, ku_scope *scope)
     call->done(call);
 }
 
-/* ---- submitting
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- submitting ------------------------------------------------------------------------------ */
 
 static void refuse_now(ku_app *app, app_call *call, ku_scope *scope)
 {

@@ -59,9 +59,7 @@ ku_status entity_find(
     return status;
 }
 
-/* ---- guards
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
 static ku_str transition_value(const ku_field *field, const void *own)
 {
@@ -186,9 +184,7 @@ static ku_status guard_uniques(
     return status;
 }
 
-/* ---- events
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* The fields that were given, as a flat JSON object. */
 static ku_str encode_given(
@@ -282,9 +278,7 @@ static void reply_delete(
         };
 }
 
-/* ---- verbs
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- verbs ----------------------------------------------------------------------------------- */
 
 ku_status entity_create(ku_scope *scope, const entity_entry *entity, ku_id id, const void *own,
     uint64_t given, ku_reply *reply, ku_id *ret_id)
@@ -459,9 +453,7 @@ ku_status entity_restore(ku_scope *scope, const entity_entry *entity, ku_id id, 
     return status;
 }
 
-/* ---- the typed face
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the typed face -------------------------------------------------------------------------- */
 
 static uint64_t given_in(const ku_shape *shape, const void *own)
 {

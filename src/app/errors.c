@@ -93,8 +93,7 @@ void error_write(buffer *b, const ku_app *app, const scope_error *error, ku_str 
     buffer_add_char(b, '}');
 }
 
-/* ---- explanations
- * ----------------------------------------------------------------------------------------- */
+/* ---- explanations ---------------------------------------------------------------------------- */
 
 typedef struct explanation {
     const char *name;

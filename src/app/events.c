@@ -32,9 +32,7 @@ const void *ku_event_payload(const ku_event *event, const ku_event_type *expecte
     return event->payload;
 }
 
-/* ---- projecting
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- projecting ------------------------------------------------------------------------------ */
 
 static ku_status run_hooks(ku_scope *scope, const event_entry *entry, const ku_event *event)
 {
@@ -87,9 +85,7 @@ ku_status app_project(ku_scope *scope, const ku_event *event)
     return status;
 }
 
-/* ---- appending
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- appending ------------------------------------------------------------------------------- */
 
 static ku_status need_write(ku_scope *scope, const char *what)
 {
@@ -245,9 +241,7 @@ ku_status app_raw_append(ku_scope *scope, const char *name, ku_id stream, int st
     return log_append_event(scope, &entry, NULL);
 }
 
-/* ---- archive
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- archive --------------------------------------------------------------------------------- */
 
 ku_status ku_archive_stream(ku_scope *scope, const ku_entity *entity, ku_id stream, ku_str reason)
 {

@@ -50,8 +50,7 @@ static ku_str qualify(builder *b, const char *type, const char *name)
     return full;
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------ */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void check_migrations(builder *b, ku_str name, const ku_event_type *type)
 {
@@ -144,8 +143,7 @@ static void add_automatic_events(builder *b, entity_entry *entry)
     }
 }
 
-/* ---- entities and tables
- * ---------------------------------------------------------------------------- */
+/* ---- entities and tables --------------------------------------------------------------------- */
 
 static void add_table(builder *b, row_table *table)
 {
@@ -309,8 +307,7 @@ static void add_entity(builder *b, const ku_entity *entity)
         problem(b, "entity %s: snapshot_every is negative", entity->name);
 }
 
-/* ---- projections and consumers
- * ------------------------------------------------------------------------ */
+/* ---- projections and consumers --------------------------------------------------------------- */
 
 static event_entry *resolve_on(builder *b, ku_str who, const ku_on *on)
 {
@@ -437,8 +434,7 @@ static void add_consumer(builder *b, const ku_multi_stream_projection *projectio
     r->last_consumer = entry;
 }
 
-/* ---- handlers
- * ----------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 static size_t slot_of(ku_str name)
 {
@@ -531,8 +527,7 @@ static void check_hooks(builder *b, const ku_hook *hooks)
     }
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void name_features(
     builder *b, const ku_feature *const *features, const char *const *disabled)
@@ -635,8 +630,7 @@ void registry_done(registry *r)
     memset(r, 0, sizeof(*r));
 }
 
-/* ---- look-ups
- * ------------------------------------------------------------------------------------------- */
+/* ---- look-ups -------------------------------------------------------------------------------- */
 
 const handler_entry *registry_handler(const registry *r, bool write, ku_str qualified_name)
 {

@@ -257,8 +257,7 @@ void reply_write(buffer *b, const ku_scope *scope, const ku_reply *reply)
     }
 }
 
-/* ---- what handlers call
- * -------------------------------------------------------------------------------- */
+/* ---- what handlers call ---------------------------------------------------------------------- */
 
 static void *copy_items(ku_scope *scope, const ku_shape *shape, const void *items, size_t count)
 {

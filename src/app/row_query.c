@@ -163,9 +163,7 @@ static ku_status add_filters(composer *c)
     return status;
 }
 
-/* ---- cursors
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- cursors --------------------------------------------------------------------------------- */
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -387,9 +385,7 @@ static ku_status add_cursor(composer *c)
     return status;
 }
 
-/* ---- running
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void add_order(buffer *b, const composer *c)
 {

@@ -238,8 +238,7 @@ row_table *row_table_of_entity(arena *a, const ku_entity *entity, db_catalog *st
     return t;
 }
 
-/* ---- in the database
- * -------------------------------------------------------------------------------- */
+/* ---- in the database ------------------------------------------------------------------------- */
 
 static size_t count_list(const char *const *names)
 {
@@ -310,8 +309,7 @@ ku_status row_table_ensure(const row_table *t, db *d, ku_error *ret_error)
     return status;
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void mark_set(const ku_field *field, void *row)
 {

@@ -20,8 +20,7 @@ void row_layer_init(row_layer *layer, row_layer *parent, work *unit)
     *layer = (row_layer){.parent = parent, .work = unit};
 }
 
-/* ---- keys
- * ---------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint64_t key_hash(const row_table *t, ku_id tenant, const void *row)
 {
@@ -108,9 +107,7 @@ static ku_status check_fits(ku_scope *scope, const row_table *t, const void *row
     return status;
 }
 
-/* ---- the map
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the map --------------------------------------------------------------------------------- */
 
 static row_entry *layer_find(
     const row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, const void *row)
@@ -164,9 +161,7 @@ static row_entry *layer_add(
     return entry;
 }
 
-/* ---- sums
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 static void add_field(const ku_field *field, void *to, const void *from)
 {
@@ -208,9 +203,7 @@ static void apply_add(const row_table *t, void *row, const void *delta)
     }
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static ku_status read_stored(ku_scope *scope, arena *memory, const row_table *t, const void *key,
     void *ret_row, bool *ret_found)
@@ -314,9 +307,7 @@ ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
     return KU_OK;
 }
 
-/* ---- changing
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- changing -------------------------------------------------------------------------------- */
 
 /* `kept`: the row and what it points at are in the layer's memory already. */
 static void set_entry(
@@ -442,9 +433,7 @@ ku_status rows_doomed(ku_scope *scope)
         KU_FMT(layer->doomed_message));
 }
 
-/* ---- merging and writing
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- merging and writing --------------------------------------------------------------------- */
 
 void rows_merge(row_layer *scope_layer)
 {

@@ -78,9 +78,7 @@ ku_status ku_row_set(
     return status == KU_OK ? rows_put(scope, t, whole) : status;
 }
 
-/* ---- queries
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 static ku_status unknown_column(ku_scope *scope, const char *name, ku_str path)
 {

@@ -38,8 +38,7 @@ struct writer {
     ku_time last_purge;
 };
 
-/* ---- one transaction
- * ---------------------------------------------------------------------------------------- */
+/* ---- one transaction ------------------------------------------------------------------------- */
 
 static void begin_scope(writer *w, writer_job *job, size_t index)
 {
@@ -178,9 +177,7 @@ static ku_status run_transaction(writer *w, writer_job *jobs, bool *ret_at_commi
     return status;
 }
 
-/* ---- batches
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static void give_back(writer *w, writer_job *deferred)
 {
@@ -237,9 +234,7 @@ static void run_batch(writer *w, writer_job *jobs)
     }
 }
 
-/* ---- the thread
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 /* A busy hour must not be paid for all night: what big batches needed goes back to the system. */
 static void give_memory_back(writer *w)

@@ -109,8 +109,7 @@ bool json_equal(const ku_json *a, const ku_json *b)
     return false;
 }
 
-/* ---- public: reading
- * ------------------------------------------------------------------------------- */
+/* ---- public: reading ------------------------------------------------------------------------- */
 
 ku_status ku_json_parse(ku_scope *scope, ku_str text, ku_json **ret_json)
 {
@@ -199,8 +198,7 @@ bool ku_json_decimal(const ku_json *json, ku_decimal *ret_value)
     return is_kind(json, KU_JSON_NUMBER) && json_number_decimal(json->text, ret_value);
 }
 
-/* ---- public: changing
- * ---------------------------------------------------------------------------- */
+/* ---- public: changing ------------------------------------------------------------------------ */
 
 /* Takes a member out of the list; NULL if there is none with that name. */
 static ku_json *unlink_member(ku_json *object, ku_str name)

@@ -60,8 +60,7 @@ bool json_number_decimal(ku_str number, ku_decimal *ret_value);
 /* By value: 1.0 is 1e0.  Numbers beyond 19 digits are equal only if they are written alike. */
 bool json_number_equal(ku_str a, ku_str b);
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Appends a value's JSON to the buffer.  Members and commas are the caller's. */
 void json_put(buffer *b, const ku_json *json);

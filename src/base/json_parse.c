@@ -45,8 +45,7 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* ---- texts --------------------------------------------------------------------------------------
- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 /* Reads four hex digits; -1 if they are not. */
 static int32_t read_hex4(const char *text)
@@ -176,8 +175,7 @@ static bool read_text(parser *p, ku_str *ret_text)
     return unescape(p, raw, ret_text);
 }
 
-/* ---- numbers and words ------------------------------------------------------------------------
- */
+/* ---- numbers and words ----------------------------------------------------------------------- */
 
 /* True if nothing but space is between `end` and the token behind the one that was read. */
 static bool ends_at(const parser *p, const char *end)
@@ -241,8 +239,7 @@ static bool read_word(parser *p, const char *word, size_t len)
     return true;
 }
 
-/* ---- duplicate keys ---------------------------------------------------------------------------
- */
+/* ---- duplicate keys -------------------------------------------------------------------------- */
 
 static int compare_keys(const void *left, const void *right)
 {
@@ -303,8 +300,7 @@ static bool check_duplicates(parser *p, const ku_json *object, const open_node *
     return false;
 }
 
-/* ---- values
- * --------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static bool read_value(parser *p, const open_node *parent, int depth, ku_json *node);
 

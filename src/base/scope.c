@@ -32,8 +32,7 @@ void scope_done(ku_scope *scope)
     arena_done(&scope->error_memory);
 }
 
-/* ---- who, when
- * ------------------------------------------------------------------------------------ */
+/* ---- who, when ------------------------------------------------------------------------------- */
 
 ku_id ku_scope_tenant(const ku_scope *scope)
 {
@@ -70,8 +69,7 @@ bool ku_scope_cancelled(ku_scope *scope)
     return scope->deadline_us != 0 && clock_monotonic_us() >= scope->deadline_us;
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 void *ku_alloc(ku_scope *scope, size_t size)
 {
@@ -109,8 +107,7 @@ void ku_scope_rewind(ku_scope *scope, ku_mark mark)
     arena_rewind(&scope->arena, mark);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* Replaces the error; `reason` lands in the details, too. */
 static ku_status set_error(ku_scope *scope, ku_status status, ku_str reason, ku_str message)

@@ -26,8 +26,7 @@ ku_status db_refuse(ku_error *ret_error, ku_status status, const char *format, .
     return status;
 }
 
-/* ---- connections --------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 ku_status db_open(
     const char *url, db_role role, const db_catalog *catalog, db **ret_db, ku_error *ret_error)

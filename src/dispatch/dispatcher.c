@@ -64,9 +64,7 @@ struct dispatcher {
     size_t n_failed, failed_capacity;
 };
 
-/* ---- units
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
 static void on_handed_back(unit *u, void *context)
 {
@@ -180,9 +178,7 @@ static unit *take_unit(dispatcher *d, turn *t, bool *moved)
     return u;
 }
 
-/* ---- passes
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 /* A move that no projection needs can wait for one that does, or for its time. */
 static bool keeps_quiet(dispatcher *d, const unit *u)
@@ -291,9 +287,7 @@ static ku_status run_pass(dispatcher *d, bool *moved)
     return status;
 }
 
-/* ---- the thread
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void on_commit(void *context)
 {
@@ -369,8 +363,7 @@ static void *dispatcher_main(void *context)
 
 static const ku_user system_user = {.id = KU_STR_INIT("system")};
 
-/* ---- opening, closing, running by hand
- * ----------------------------------------------------------------------------- */
+/* ---- opening, closing, running by hand ------------------------------------------------------- */
 
 static consumer_start start_of(const ku_multi_stream_projection *projection)
 {

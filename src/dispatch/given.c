@@ -153,8 +153,7 @@ void ku_test_dispatch(ku_test *test)
         failed("a projection failed %lld times", (long long)result.failed);
 }
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Runs in a write scope, the one place from which everything can be reached. */
 typedef struct step {
@@ -220,8 +219,7 @@ void ku_test_given(ku_test *test, ku_id stream, const ku_event_type *type, const
     see_everything(test);
 }
 
-/* ---- commands
- * ------------------------------------------------------------------------------------ */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static void run_request(ku_test *test, const char *name, ku_str payload, bool write)
 {
@@ -261,8 +259,7 @@ void ku_test_query(ku_test *test, const char *name, ku_str payload_json)
         failed("query %s: %.*s", name, KU_FMT(test->response.body));
 }
 
-/* ---- expectations
- * ---------------------------------------------------------------------------------- */
+/* ---- expectations ---------------------------------------------------------------------------- */
 
 static ku_status compare_next(ku_scope *scope, const stored_event *stored, void *context)
 {

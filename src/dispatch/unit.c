@@ -12,9 +12,7 @@ enum {
     ATTEMPTS_DEFAULT = 10,
 };
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct reading {
     unit *u;
@@ -86,9 +84,7 @@ ku_status unit_read(unit *u, db *d, const consumer_entry *consumer, const cursor
     return KU_OK;
 }
 
-/* ---- applying
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- applying -------------------------------------------------------------------------------- */
 
 static const subscription *find_subscription(const unit *u, const ku_event *event)
 {

@@ -52,8 +52,7 @@ void guard_refuse(request *r, const refusal *why)
     r->refusal = why;
 }
 
-/* ---- headers
- * ---------------------------------------------------------------------------------------- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 typedef struct header_place {
     const char *name;
@@ -114,8 +113,7 @@ void guard_read_headers(request *r)
         r->connection, MHD_HEADER_KIND | MHD_COOKIE_KIND, take_header, &r->headers);
 }
 
-/* ---- who and whence
- * ----------------------------------------------------------------------------------- */
+/* ---- who and whence -------------------------------------------------------------------------- */
 
 /* `^[A-Za-z0-9._:-]{1,128}$`: what may be repeated in headers and logs. */
 static bool is_trace_id(ku_str text)
@@ -175,8 +173,7 @@ static void locate(request *r)
     r->address_key = other->key;
 }
 
-/* ---- the guards
- * ----------------------------------------------------------------------------------------- */
+/* ---- the guards ------------------------------------------------------------------------------ */
 
 static bool server_is_open(request *r)
 {

@@ -32,8 +32,7 @@ enum {
     ARENA_KEPT_BYTES_MAX = 256 << 10,
 };
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static request *take_request(server *s)
 {
@@ -93,8 +92,7 @@ void request_free_all(server *s)
     }
 }
 
-/* ---- the application
- * -------------------------------------------------------------------------------- */
+/* ---- the application ------------------------------------------------------------------------- */
 
 /*
  * Has the client closed its connection?  Any thread, while the call is away: as long as the
@@ -209,8 +207,7 @@ void request_abandon(request *r)
     MHD_resume_connection(r->connection);
 }
 
-/* ---- libmicrohttpd's calls
- * ---------------------------------------------------------------------------- */
+/* ---- libmicrohttpd's calls ------------------------------------------------------------------- */
 
 static enum MHD_Result begin(
     server *s, struct MHD_Connection *connection, const char *path, const char *method, void **ret)

@@ -42,8 +42,7 @@ enum {
     OTHER_DESCRIPTORS = 128,
 };
 
-/* ---- connections
- * ---------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void describe_peer(const struct sockaddr *address, peer *ret_peer)
 {
@@ -115,8 +114,7 @@ static bool start_daemon(server *s)
     return true;
 }
 
-/* ---- opening
- * -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void copy_settings(server *s, const server_options *options)
 {
@@ -180,8 +178,7 @@ const char *server_address(const server *s)
     return s->address;
 }
 
-/* ---- the way back
- * --------------------------------------------------------------------------------- */
+/* ---- the way back ---------------------------------------------------------------------------- */
 
 static void wake(server *s)
 {
@@ -229,8 +226,7 @@ static void take_finished(server *s)
     }
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* Blocks until there is something to do, at most so long (-1: as long as it takes). */
 static void sleep_until_needed(server *s, int timeout_ms)

@@ -123,8 +123,7 @@ struct server {
     int wake_fd;
 };
 
-/* ---- server.c
- * ------------------------------------------------------------------------------------- */
+/* ---- server.c -------------------------------------------------------------------------------- */
 
 /* An app_call's `done`: hands the call back to the loop.  Any thread. */
 void server_take_back(app_call *call);
@@ -132,8 +131,7 @@ void server_take_back(app_call *call);
 /* /health/ready, once the application has looked at its database. */
 enum MHD_Result page_ready(request *r);
 
-/* ---- request.c
- * ------------------------------------------------------------------------------------ */
+/* ---- request.c ------------------------------------------------------------------------------- */
 
 /* libmicrohttpd's callbacks. */
 enum MHD_Result request_continue(void *server, struct MHD_Connection *connection, const char *path,
@@ -146,8 +144,7 @@ void request_finished(request *r);
 void request_abandon(request *r);
 void request_free_all(server *s);
 
-/* ---- guard.c
- * -------------------------------------------------------------------------------------- */
+/* ---- guard.c --------------------------------------------------------------------------------- */
 
 extern const refusal refusal_too_large, refusal_not_found, refusal_method, refusal_draining,
     refusal_framing;
@@ -158,8 +155,7 @@ void guard_read_headers(request *r);
 void guard_admit(request *r);
 void guard_refuse(request *r, const refusal *why);
 
-/* ---- reply.c
- * -------------------------------------------------------------------------------------- */
+/* ---- reply.c --------------------------------------------------------------------------------- */
 
 /* `bytes` live at least as long as the request. */
 enum MHD_Result reply_bytes(request *r, int http_status, const char *content_type, ku_str bytes);
@@ -169,8 +165,7 @@ enum MHD_Result reply_call(request *r);
 /* Without touching the call, which the application still has. */
 enum MHD_Result reply_abandoned(request *r);
 
-/* ---- pages.c
- * -------------------------------------------------------------------------------------- */
+/* ---- pages.c --------------------------------------------------------------------------------- */
 
 const route *page_route(const char *path);
 enum MHD_Result page_answer(request *r);

@@ -75,8 +75,7 @@ void token_keys_free(token_keys *keys)
     free(keys);
 }
 
-/* ---- verifying
- * ------------------------------------------------------------------------------------ */
+/* ---- verifying ------------------------------------------------------------------------------- */
 
 static bool is_object(const ku_json *json)
 {
@@ -214,8 +213,7 @@ bool token_verify(const token_keys *keys, ku_str issuer, ku_str token, ku_time n
     return true;
 }
 
-/* ---- minting
- * -------------------------------------------------------------------------------------- */
+/* ---- minting --------------------------------------------------------------------------------- */
 
 static ku_str write_claims(
     arena *a, const char *issuer, const ku_user *user, ku_time issued_at, int64_t lifetime_s)

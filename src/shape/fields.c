@@ -53,8 +53,7 @@ void field_copy(const ku_field *field, void *to, const void *from)
     memcpy((char *)to + field->offset, member(field, from), field->size);
 }
 
-/* ---- equality
- * ------------------------------------------------------------------------------------ */
+/* ---- equality -------------------------------------------------------------------------------- */
 
 static bool values_equal(const ku_field *field, int kind, const void *a, const void *b);
 
@@ -127,8 +126,7 @@ bool field_equal(const ku_field *field, const void *a, const void *b)
     return !set || values_equal(field, field->kind, field_value(field, a), field_value(field, b));
 }
 
-/* ---- deep copies
- * ---------------------------------------------------------------------------------- */
+/* ---- deep copies ----------------------------------------------------------------------------- */
 
 static void copy_inside(arena *a, const ku_shape *shape, void *struct_);
 

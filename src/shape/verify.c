@@ -45,8 +45,7 @@ static bool is_scalar(int kind)
     return kind > KU_KIND_NONE && kind <= KU_KIND_ENUM;
 }
 
-/* ---- settings ----------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static void verify_bounds(const verify *v, const ku_field *field, int kind)
 {
@@ -111,8 +110,7 @@ static void verify_flags(const verify *v, const ku_field *field)
         problem(v, field, "a key cannot be summed up");
 }
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static size_t shape_alignment(const ku_shape *shape);
 
@@ -192,8 +190,7 @@ static void verify_size(const verify *v, const ku_field *field)
         problem(v, field, "the member's size is not that of its kind");
 }
 
-/* ---- names and initial values ------------------------------------------------------------------
- */
+/* ---- names and initial values ---------------------------------------------------------------- */
 
 static void verify_unique(const verify *v, const field_names *names)
 {
@@ -232,8 +229,7 @@ static void verify_initial(const verify *v, const ku_field *field)
     scope_done(&scope);
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* False if the field cannot be used for anything. */
 static bool verify_field(const verify *v, const ku_field *field)

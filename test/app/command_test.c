@@ -4,8 +4,7 @@
  */
 #include "app/lab.h"
 
-/* ---- the feature
- * -------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 typedef struct counted {
     int64_t n;
@@ -166,8 +165,7 @@ static ku_status count_with_id(lab *l, int64_t n, const char *request_id)
             .request_id = ku_str_from(request_id)});
 }
 
-/* ---- repeating a request
- * ---------------------------------------------------------------------------------- */
+/* ---- repeating a request --------------------------------------------------------------------- */
 
 static void a_repeated_request_is_answered_from_the_store(void **state)
 {
@@ -296,8 +294,7 @@ static void twins_of_many_threads_run_once(void **state)
     assert_int_equal(count_events(l), 1);
 }
 
-/* ---- a transaction that has to be run again
- * ----------------------------------------------------------------- */
+/* ---- a transaction that has to be run again -------------------------------------------------- */
 
 static ku_status fail_soon(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -349,8 +346,7 @@ static void commands_run_again_after_a_failed_flush_are_the_same_commands(void *
     lab_assert_sound(l);
 }
 
-/* ---- batches of commands
- * --------------------------------------------------------------------------------------- */
+/* ---- batches of commands --------------------------------------------------------------------- */
 
 static lab_call *submit_batch(lab *l, const char *body, ku_status expected)
 {
@@ -400,8 +396,7 @@ static void a_repeated_batch_is_answered_from_the_store(void **state)
     assert_int_equal(count_events(l), 2);
 }
 
-/* ---- a queue that is full
- * ----------------------------------------------------------------------------------------- */
+/* ---- a queue that is full -------------------------------------------------------------------- */
 
 static void a_full_queue_answers_at_once_and_never_grows(void **state)
 {
@@ -426,8 +421,7 @@ static void a_full_queue_answers_at_once_and_never_grows(void **state)
     lab_assert_sound(l);
 }
 
-/* ---- callers that do not wait
- * --------------------------------------------------------------------------------------- */
+/* ---- callers that do not wait ---------------------------------------------------------------- */
 
 static bool is_gone(void *context)
 {
@@ -496,8 +490,7 @@ static void a_query_past_its_deadline_is_told_so(void **state)
     assert_int_equal(l->response.http_status, 408);
 }
 
-/* ---- limits and conflicts
- * --------------------------------------------------------------------------------------------- */
+/* ---- limits and conflicts -------------------------------------------------------------------- */
 
 static ku_status append_n(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -537,9 +530,7 @@ static void a_conflict_is_retried_as_often_as_the_handler_asked(void **state)
     assert_int_equal(count_events(l), 1);
 }
 
-/* ---- who may call
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- who may call ---------------------------------------------------------------------------- */
 
 static ku_status send_as(lab *l, const char *type, const char *user_id, const ku_str *roles,
     size_t n_roles, const char *address)

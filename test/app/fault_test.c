@@ -10,8 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* ---- a feature that writes to everything
- * ------------------------------------------------------------- */
+/* ---- a feature that writes to everything ----------------------------------------------------- */
 
 typedef struct moved {
     int64_t by;
@@ -126,8 +125,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- every call to the database fails once
- * -------------------------------------------------------------- */
+/* ---- every call to the database fails once --------------------------------------------------- */
 
 static ku_status plan_fault(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -190,8 +188,7 @@ static void a_failure_at_any_call_leaves_whole_jobs(void **state)
     assert_whole(l);
 }
 
-/* ---- a disk that is full
- * ---------------------------------------------------------------------------------- */
+/* ---- a disk that is full --------------------------------------------------------------------- */
 
 /* No file of this process grows beyond that; SIGXFSZ is ignored, so that writes fail instead. */
 static void limit_files(rlim_t bytes)
@@ -265,9 +262,7 @@ static void a_full_disk_in_mid_transaction_leaves_nothing_of_it(void **state)
     (void)signal(SIGXFSZ, SIG_DFL);
 }
 
-/* ---- killed
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- killed ---------------------------------------------------------------------------------- */
 
 /* Writes in groups until it is killed, and says which jobs it was told are done. */
 static void child_main(lab *l, uint32_t first, int told)

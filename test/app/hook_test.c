@@ -6,8 +6,7 @@
 
 #include "kumiko/table.h"
 
-/* ---- the feature
- * ------------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 typedef struct page_row {
     ku_str title;
@@ -136,9 +135,7 @@ static ku_status create(lab *l, const char *title)
     return lab_send(l, true, "lab:write:page:create", payload);
 }
 
-/* ---- cases
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static ku_status all_verbs(ku_scope *scope, void *context, ku_reply *reply)
 {

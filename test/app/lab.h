@@ -52,8 +52,7 @@ typedef struct lab {
     size_t log_len;
 } lab;
 
-/* ---- tenants, users, ids ------------------------------------------------------------------------
- */
+/* ---- tenants, users, ids --------------------------------------------------------------------- */
 
 static const ku_str lab_roles[] LAB_UNUSED = {KU_STR_INIT("Admin"), KU_STR_INIT("User")};
 static const ku_str lab_system_roles[] LAB_UNUSED = {KU_STR_INIT("system")};
@@ -82,8 +81,7 @@ static inline ku_user lab_user_of(uint32_t tenant)
         .tenant = lab_tenant(tenant), .id = KU_STR("user1"), .roles = lab_roles, .n_roles = 2};
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static LAB_UNUSED ku_time lab_clock(void *context)
 {
@@ -181,8 +179,7 @@ static LAB_UNUSED void lab_open(lab *l, const ku_feature *feature, bool dispatch
         fail_msg("%s", error.message);
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 typedef ku_status lab_body(ku_scope *scope, void *context, ku_reply *reply);
 
@@ -276,8 +273,7 @@ static LAB_UNUSED const char *lab_text(const lab *l)
             fail_msg("`%s` is not in %s", (text), lab_text(l));                                    \
     } while (0)
 
-/* ---- many at once
- * ---------------------------------------------------------------------------------- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 /* A call that is submitted without waiting. */
 typedef struct lab_call {
@@ -346,8 +342,7 @@ static LAB_UNUSED void lab_expect(lab_call *c, ku_status status)
     lab_call_free(c);
 }
 
-/* ---- holding the writer
- * ------------------------------------------------------------------------------ */
+/* ---- holding the writer ---------------------------------------------------------------------- */
 
 typedef struct lab_hold {
     writer_job job; /* first */
@@ -398,8 +393,7 @@ static LAB_UNUSED void lab_release(lab_hold *h)
     (void)sem_destroy(&h->left);
 }
 
-/* ---- looking into the file
- * ----------------------------------------------------------------------------- */
+/* ---- looking into the file ------------------------------------------------------------------- */
 
 /* The one integer that a statement gives, read beside the application. */
 static LAB_UNUSED int64_t lab_sql(const lab *l, const char *sql)

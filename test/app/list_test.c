@@ -4,8 +4,7 @@
  */
 #include "app/lab.h"
 
-/* ---- the feature
- * ----------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
 
@@ -134,8 +133,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- reading what came
- * ----------------------------------------------------------------------------------- */
+/* ---- reading what came ----------------------------------------------------------------------- */
 
 static void list(lab *l, const char *payload)
 {
@@ -167,9 +165,7 @@ static bool member_text(const char *text, const char *name, char *ret_text, size
     return true;
 }
 
-/* ---- filters
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- filters --------------------------------------------------------------------------------- */
 
 static void every_operator_takes_what_it_says(void **state)
 {
@@ -253,9 +249,7 @@ static void a_filter_of_the_wrong_type_is_refused_with_its_path(void **state)
         KU_INVALID);
 }
 
-/* ---- pages
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 /* The ids of a page, appended; each is `"id":"…"` behind which a tenantId follows. */
 static size_t collect_ids(const lab *l, char ids[][40], size_t n)
@@ -345,8 +339,7 @@ static void an_offset_skips_and_a_cursor_beats_it(void **state)
     assert_string_equal(shifted[0], ids[3]);
 }
 
-/* ---- keys of two columns
- * --------------------------------------------------------------------------------------- */
+/* ---- keys of two columns --------------------------------------------------------------------- */
 
 static ku_status put_marks(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -404,9 +397,7 @@ static void pages_of_a_key_of_two_columns_lose_and_repeat_nothing(void **state)
     lab_assert_ok(l, lab_write(l, walk_marks, "name"));
 }
 
-/* ---- whose rows
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- whose rows ------------------------------------------------------------------------------ */
 
 static void rows_of_the_system_are_seen_by_everybody_and_others_by_nobody(void **state)
 {

@@ -5,8 +5,7 @@
  */
 #include "app/lab.h"
 
-/* ---- the feature
- * ----------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 typedef struct paid {
     int64_t cents;
@@ -90,8 +89,7 @@ static const ku_feature feature = {
     .queries = queries,
 };
 
-/* ---- the model
- * -------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 enum { COMMANDS = 2000, TENANTS = 2, PURSES = 6, NOTES = 8, NAMES = 6, GROUP_MAX = 24 };
 
@@ -155,8 +153,7 @@ static note note_of(int64_t name, int64_t size)
     return (note){.name = names[name], .size = size};
 }
 
-/* ---- what a command does to the model
- * ------------------------------------------------------------------------ */
+/* ---- what a command does to the model -------------------------------------------------------- */
 
 static bool name_taken(const model *m, const command_of *c)
 {
@@ -243,8 +240,7 @@ static ku_status model_run(model *m, const command_of *c)
     }
 }
 
-/* ---- the same for real
- * ------------------------------------------------------------------------------------------ */
+/* ---- the same for real ----------------------------------------------------------------------- */
 
 static ku_status run_pay(ku_scope *scope, const command_of *c)
 {
@@ -287,9 +283,7 @@ static ku_status run_for_real(ku_scope *scope, void *context, ku_reply *reply)
     }
 }
 
-/* ---- comparing
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static ku_status compare_tenant(ku_scope *scope, void *context, ku_reply *reply)
 {

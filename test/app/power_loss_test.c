@@ -256,8 +256,7 @@ static void insert_disk(bool lies)
     assert_int_equal(sqlite3_vfs_register(&disk_vfs, 1), SQLITE_OK);
 }
 
-/* ---- the application ---------------------------------------------------------------------------
- */
+/* ---- the application ------------------------------------------------------------------------- */
 
 typedef struct noted {
     int64_t n;
@@ -383,8 +382,7 @@ static ku_status check_body(ku_scope *scope, void *context)
                                                                                      : KU_INTERNAL;
 }
 
-/* ---- cases
- * --------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static void what_was_acknowledged_survives_the_loss_of_power(void **state)
 {

@@ -7,8 +7,7 @@
 
 #include "db/db.h"
 
-/* ---- the feature
- * -------------------------------------------------------------------------------------- */
+/* ---- the feature ----------------------------------------------------------------------------- */
 
 typedef struct noted {
     int64_t n;
@@ -116,8 +115,7 @@ static int64_t count_events(const lab *l)
     return lab_sql(l, "SELECT count(*) FROM ku_events");
 }
 
-/* ---- transactions
- * ------------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static ku_status fail_the_next_begin(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -199,8 +197,7 @@ static void a_sum_that_a_failed_scope_looked_at_is_not_the_next_ones(void **stat
     assert_int_equal(lab_sql(l, "SELECT total FROM read_sums"), 1);
 }
 
-/* ---- projections
- * -------------------------------------------------------------------------------------- */
+/* ---- projections ----------------------------------------------------------------------------- */
 
 static ku_status append_and_ignore(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -232,8 +229,7 @@ static void a_projection_that_fails_fails_the_write_whatever_the_handler_says(vo
     assert_int_equal(lab_sql(l, "SELECT count(*) FROM read_tickets"), 0);
 }
 
-/* ---- request ids
- * -------------------------------------------------------------------------------------- */
+/* ---- request ids ----------------------------------------------------------------------------- */
 
 static void a_request_id_is_of_one_kind_of_call(void **state)
 {
@@ -257,8 +253,7 @@ static void a_request_id_is_of_one_kind_of_call(void **state)
     assert_int_equal(count_events(l), 2);
 }
 
-/* ---- walks
- * -------------------------------------------------------------------------------------------- */
+/* ---- walks ----------------------------------------------------------------------------------- */
 
 typedef struct walk {
     ku_event_filter filter;
@@ -325,8 +320,7 @@ static void the_nil_tenant_is_a_tenant_and_not_all_of_them(void **state)
     assert_int_equal(w.n, 0);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static ku_status append_to_nil(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -370,8 +364,7 @@ static void an_archived_stream_is_fetched_for_writing_as_such(void **state)
     lab_assert_has(l, "\"reason\":\"stream_archived\"");
 }
 
-/* ---- gates
- * --------------------------------------------------------------------------------------------- */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 static void what_a_field_is_by_itself_needs_no_role(void **state)
 {

@@ -6,8 +6,7 @@
 
 #include <sys/stat.h>
 
-/* ---- parts that are right
- * -------------------------------------------------------------------------------- */
+/* ---- parts that are right -------------------------------------------------------------------- */
 
 typedef struct part {
     ku_id id;
@@ -53,8 +52,7 @@ static const ku_entity bare_entity = {
     .name = "bare-entity", .events = KU_LIST(ku_event_type, &fine_event)};
 static const ku_table fine_table = {.name = "read_fine", .row = KU_SHAPE(part)};
 
-/* ---- one mistake each
- * ---------------------------------------------------------------------------------------- */
+/* ---- one mistake each ------------------------------------------------------------------------ */
 
 typedef struct wide {
     int64_t a, b, c, d, e, f, g, h, i;
@@ -317,8 +315,7 @@ static void no_mistake_hides_another(void **state)
     assert_int_not_equal(error.message[strlen(error.message) - 1], '\n');
 }
 
-/* ---- names, toggles
- * ---------------------------------------------------------------------------------------------- */
+/* ---- names, toggles -------------------------------------------------------------------------- */
 
 static const ku_handler camel_writes[] = {
     {.name = "SSEBroadcast:placeOrder", OPEN, .run = run},

@@ -5,8 +5,7 @@
  */
 #include "app/lab.h"
 
-/* ---- tables
- * ---------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
 enum { RED, GREEN, BLUE };
@@ -116,8 +115,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- every kind
- * -------------------------------------------------------------------------------------- */
+/* ---- every kind ------------------------------------------------------------------------------ */
 
 static const int64_t some_numbers[] = {3, -1, INT64_MAX};
 static const place some_places[] = {
@@ -212,8 +210,7 @@ static void a_missing_row_is_no_error(void **state)
     lab_assert_ok(l, lab_query(l, get_missing, &expected));
 }
 
-/* ---- merging in a scope
- * -------------------------------------------------------------------------------- */
+/* ---- merging in a scope ---------------------------------------------------------------------- */
 
 static tally key_of(const char *owner)
 {
@@ -399,8 +396,7 @@ static void a_key_is_the_values_of_its_columns(void **state)
     assert_int_equal(lab_sql(l, "SELECT rate FROM read_tallies"), 150);
 }
 
-/* ---- across scopes of one batch
- * -------------------------------------------------------------------------- */
+/* ---- across scopes of one batch -------------------------------------------------------------- */
 
 /* Runs the scripts as commands of one transaction; `fails` names those that must fail. */
 static void run_together(lab *l, const step *const *scripts, size_t n, const bool *fails)
@@ -546,9 +542,7 @@ static void a_scope_that_fails_behind_a_query_takes_only_its_own_with_it(void **
     lab_assert_ok(l, lab_query(l, run_script, after));
 }
 
-/* ---- refusals
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static ku_status put_in_a_query(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -612,9 +606,7 @@ static void setting_an_unknown_column_is_a_mistake_of_the_program(void **state)
     assert_int_equal(lab_sql(l, "SELECT count(*) FROM read_tallies"), 0);
 }
 
-/* ---- tenants
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- tenants --------------------------------------------------------------------------------- */
 
 static void rows_of_two_tenants_with_one_key_are_two_rows(void **state)
 {

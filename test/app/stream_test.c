@@ -4,8 +4,7 @@
  */
 #include "app/lab.h"
 
-/* ---- the domain
- * ------------------------------------------------------------------------------------ */
+/* ---- the domain ------------------------------------------------------------------------------ */
 
 typedef struct added {
     int64_t n;
@@ -120,8 +119,7 @@ static void fill(lab *l, uint32_t tenant, int64_t n)
     }
 }
 
-/* ---- versions
- * ------------------------------------------------------------------------------------------- */
+/* ---- versions -------------------------------------------------------------------------------- */
 
 #define NEED(condition)                                                                            \
     do {                                                                                           \
@@ -272,8 +270,7 @@ static void what_was_fetched_is_appended_to_at_its_version(void **state)
     assert_int_equal(lab_sql(l, "SELECT count(*) FROM ku_events"), 3);
 }
 
-/* ---- rewinding
- * ---------------------------------------------------------------------------------------------- */
+/* ---- rewinding ------------------------------------------------------------------------------- */
 
 static ku_status append_in_a_loop(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -305,9 +302,7 @@ static void a_handler_may_rewind_its_scope_between_appends(void **state)
     lab_assert_sound(l);
 }
 
-/* ---- folding
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 typedef struct expected_fold {
     const ku_entity *entity;
@@ -488,9 +483,7 @@ static void one_stream_id_in_two_tenants_is_two_streams_with_two_snapshots(void 
     expect_fold(l, 3, &(expected_fold){&pot, {.missing_ok = false}, KU_NOT_FOUND, 0, 0, 0});
 }
 
-/* ---- archive
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- archive --------------------------------------------------------------------------------- */
 
 static ku_status archive_body(ku_scope *scope, void *context, ku_reply *reply)
 {
@@ -536,8 +529,7 @@ static void an_archived_stream_is_hidden_and_closed_until_it_is_restored(void **
     lab_assert_sound(l);
 }
 
-/* ---- walking over everything
- * ---------------------------------------------------------------------------------------- */
+/* ---- walking over everything ----------------------------------------------------------------- */
 
 typedef struct walk {
     ku_event_filter filter;

@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static arena memory;
 
@@ -55,8 +54,7 @@ static json_error refusal(ku_str text, int depth_max)
     return error;
 }
 
-/* ---- conformance
- * ------------------------------------------------------------------------------------ */
+/* ---- conformance ----------------------------------------------------------------------------- */
 
 static void what_rfc_8259_allows_is_read_and_written_back(void **state)
 {
@@ -186,8 +184,7 @@ static void a_large_document_is_read_and_a_small_one_after_it(void **state)
     buffer_done(&text);
 }
 
-/* ---- duplicate keys and depth -------------------------------------------------------------------
- */
+/* ---- duplicate keys and depth ---------------------------------------------------------------- */
 
 static void duplicate_keys_are_refused_with_their_path(void **state)
 {
@@ -264,8 +261,7 @@ static void nesting_is_let_through_up_to_the_limit(void **state)
     assert_int_equal(json_depth(parse("{\"a\":1,\"b\":[[],1],\"c\":{}}")), 3);
 }
 
-/* ---- numbers
- * ----------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static void whole_numbers_are_exact(void **state)
 {
@@ -369,8 +365,7 @@ static void a_double_written_out_in_full_is_neither_lost_nor_infinite(void **sta
     assert_true(fabs(value - 10) < 1e-9);
 }
 
-/* ---- the tree
- * ----------------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static void values_are_read_only_as_what_they_are(void **state)
 {
@@ -472,8 +467,7 @@ static void equality_is_of_values(void **state)
     assert_false(json_equal(parse("true"), parse("false")));
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void every_byte_is_escaped_at_every_place_as_it_must_be(void **state)
 {

@@ -15,8 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static ku_scope scope;
 
@@ -40,8 +39,7 @@ static const char *details(void)
     return scope.error.details == NULL ? "" : ku_json_write(&scope, scope.error.details).ptr;
 }
 
-/* ---- who, when, memory
- * ----------------------------------------------------------------------------- */
+/* ---- who, when, memory ----------------------------------------------------------------------- */
 
 static void a_scope_knows_its_caller(void **state)
 {
@@ -122,8 +120,7 @@ static void a_reset_scope_is_as_new(void **state)
     assert_int_equal(ku_error_message(&scope).len, 0);
 }
 
-/* ---- errors
- * -------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void a_refusal_without_a_sentence_says_its_reason(void **state)
 {
@@ -234,8 +231,7 @@ static void issues_add_up_to_the_limit(void **state)
     assert_true(ku_str_is(scope.error.last_issue->params, "{\"maximum\":1}"));
 }
 
-/* ---- log lines
- * ------------------------------------------------------------------------------------------ */
+/* ---- log lines ------------------------------------------------------------------------------- */
 
 typedef struct kept_line {
     int count, level;

@@ -24,8 +24,7 @@ static void views_compare_by_their_bytes(void **state)
     assert_true(ku_str_is((ku_str){"abcdef", 3}, "abc"));
 }
 
-/* ---- ids
- * -------------------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------- */
 
 static void an_id_is_read_in_either_case_and_written_in_lower(void **state)
 {
@@ -53,8 +52,7 @@ static void what_is_no_id_is_refused(void **state)
     }
 }
 
-/* ---- times
- * ------------------------------------------------------------------------------------------ */
+/* ---- times ----------------------------------------------------------------------------------- */
 
 static void times_are_read(void **state)
 {
@@ -144,8 +142,7 @@ static void a_time_without_a_text_is_written_as_the_nearest(void **state)
     assert_string_equal(text, "0001-01-01T00:00:00.000Z");
 }
 
-/* ---- decimals
- * --------------------------------------------------------------------------------------- */
+/* ---- decimals -------------------------------------------------------------------------------- */
 
 static void decimals_keep_their_digits(void **state)
 {
@@ -224,8 +221,7 @@ static void decimals_compare_by_value(void **state)
     assert_true(ku_decimal_compare((ku_decimal){INT64_MIN, 0}, (ku_decimal){INT64_MIN, 18}) < 0);
 }
 
-/* ---- statuses
- * ---------------------------------------------------------------------------------------- */
+/* ---- statuses -------------------------------------------------------------------------------- */
 
 static void every_status_has_its_facts(void **state)
 {

@@ -42,8 +42,7 @@ static void wait_for(lab *l, uint32_t tenant, const char *status, int64_t lag)
     }
 }
 
-/* ---- waking, resting
- * ---------------------------------------------------------------------------------- */
+/* ---- waking, resting ------------------------------------------------------------------------- */
 
 static void a_commit_wakes_it(void **state)
 {
@@ -111,8 +110,7 @@ static void it_rests_when_there_is_nothing_to_do(void **state)
     assert_in_range(count_switches() - before, 0, 25);
 }
 
-/* ---- failing
- * ------------------------------------------------------------------------------------------- */
+/* ---- failing --------------------------------------------------------------------------------- */
 
 static void a_failing_lane_backs_off_and_halts_while_others_go_on(void **state)
 {
@@ -189,8 +187,7 @@ static void a_transaction_that_is_lost_is_tried_again_without_a_commit(void **st
     lab_assert_sound(l);
 }
 
-/* ---- exactly once
- * --------------------------------------------------------------------------------------- */
+/* ---- exactly once ---------------------------------------------------------------------------- */
 
 enum { THREADS = 6, WRITES = 150 };
 
@@ -253,9 +250,7 @@ static void each_event_counts_once_beside_concurrent_writers(void **state)
     lab_assert_sound(l);
 }
 
-/* ---- killed
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- killed ---------------------------------------------------------------------------------- */
 
 /*
  * A child writes and projects until it is killed; what it was told is on disk it notes in a pipe,

@@ -7,8 +7,7 @@
 
 #include "app/lab.h"
 
-/* ---- events
- * ---------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 typedef struct deposited {
     ku_str owner;
@@ -55,8 +54,7 @@ static const ku_entity account_entity = {
     .events = KU_LIST(ku_event_type, &deposited_event, &hop_a_event, &hop_b_event, &hop_c_event),
 };
 
-/* ---- tables
- * ------------------------------------------------------------------------------------------ */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 typedef struct revenue {
     ku_str owner;
@@ -80,8 +78,7 @@ static const ku_field heard_fields[] = {
 };
 static const ku_table heard_table = {.name = "read_heard", .row = KU_SHAPE(heard)};
 
-/* ---- applies
- * ------------------------------------------------------------------------------------------ */
+/* ---- applies --------------------------------------------------------------------------------- */
 
 static _Atomic bool bank_healed; /* a negative deposit can be applied */
 
@@ -134,8 +131,7 @@ static const ku_feature bank_feature LAB_UNUSED = {
     .queries = bank_queries,
 };
 
-/* ---- doing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- doing ----------------------------------------------------------------------------------- */
 
 typedef struct bank_deposit {
     uint32_t account;

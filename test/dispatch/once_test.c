@@ -18,8 +18,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- counting
- * --------------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 static void every_event_is_processed_once_and_counted(void **state)
 {
@@ -64,8 +63,7 @@ static void by_hand_is_refused_beside_the_background(void **state)
     assert_non_null(strstr(error.message, "background"));
 }
 
-/* ---- cascades
- * ------------------------------------------------------------------------------------------ */
+/* ---- cascades -------------------------------------------------------------------------------- */
 
 static ku_status apply_a(ku_scope *scope, const ku_event *event)
 {
@@ -176,8 +174,7 @@ static void three_hops_share_a_correlation_and_name_their_causes(void **state)
     assert_int_equal(bank_dispatch(l).processed, 0);
 }
 
-/* ---- poison
- * ---------------------------------------------------------------------------------------------- */
+/* ---- poison ---------------------------------------------------------------------------------- */
 
 static void assert_stopped_at(lab *l, uint32_t tenant, int64_t position, int attempts)
 {
@@ -276,8 +273,7 @@ static void poison_at_the_very_beginning_leaves_the_cursor_there(void **state)
     assert_int_equal(bank_sum(l, 1, "read_revenue", "cents", "ann"), -45);
 }
 
-/* ---- payloads that cannot be lifted
- * ------------------------------------------------------------------------ */
+/* ---- payloads that cannot be lifted ---------------------------------------------------------- */
 
 static ku_status put_old(ku_scope *scope, void *context)
 {
@@ -315,8 +311,7 @@ static void a_payload_that_cannot_be_lifted_stops_its_lane_like_any_failure(void
     assert_int_equal(bank_sum(l, 1, "read_heard", "times", "old"), 1);
 }
 
-/* ---- where consumers begin, and pauses
- * ----------------------------------------------------------------------- */
+/* ---- where consumers begin, and pauses ------------------------------------------------------- */
 
 static const ku_feature quiet_feature = {
     .abi = KU_ABI_VERSION,
@@ -392,8 +387,7 @@ static void a_disabled_feature_is_paused_with_its_cursor(void **state)
     assert_int_equal(bank_sum(l, 1, "read_heard", "times", "ann"), 3);
 }
 
-/* ---- much at once
- * ---------------------------------------------------------------------------------------------- */
+/* ---- much at once ---------------------------------------------------------------------------- */
 
 static ku_status apply_many(ku_scope *scope, const ku_event *event)
 {

@@ -37,8 +37,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the application
- * ------------------------------------------------------------------------------ */
+/* ---- the application ------------------------------------------------------------------------- */
 
 static struct fake_app {
     pthread_t thread;
@@ -253,8 +252,7 @@ static inline void fake_release(void)
     pthread_mutex_unlock(&fake.lock);
 }
 
-/* ---- the server
- * ------------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 typedef struct fixture {
     server *server;

@@ -3,8 +3,7 @@
  */
 #include "fixture.h"
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static fixture f;
 
@@ -22,8 +21,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- helpers
- * ---------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 #define WHO "{\"type\":\"who\"}"
 
@@ -61,8 +59,7 @@ static void assert_token(test_token_spec spec, int status)
     free(token);
 }
 
-/* ---- tokens
- * ----------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static void a_missing_token_is_401_as_in_the_contract(void **state)
 {
@@ -272,8 +269,7 @@ static void another_issuer_can_be_asked_for(void **state)
     assert_token((test_token_spec){.issuer = "accounts"}, 200);
 }
 
-/* ---- transports
- * ------------------------------------------------------------------------------------- */
+/* ---- transports ------------------------------------------------------------------------------ */
 
 static char *cookie(const char *more)
 {
@@ -368,8 +364,7 @@ static void only_listed_origins_may_write_with_a_cookie(void **state)
     assert_int_equal(status_of(f.token, "Origin: https://evil.example\r\n"), 200);
 }
 
-/* ---- addresses
- * -------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void the_limit_of_an_address_counts_down_and_refuses(void **state)
 {
@@ -459,8 +454,7 @@ static void behind_a_trusted_proxy_the_first_hop_is_the_client(void **state)
     http_answer_done(&answer);
 }
 
-/* ---- routes
- * ----------------------------------------------------------------------------------------- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 static void unknown_paths_are_404_as_json(void **state)
 {

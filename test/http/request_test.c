@@ -3,8 +3,7 @@
  */
 #include "fixture.h"
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static fixture f;
 
@@ -22,8 +21,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- helpers
- * ---------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 /* A body whose payload is nested so deep: 0 is a number, 1 an object of one number. */
 static char *nested(const char *open, const char *close, int depth)
@@ -73,8 +71,7 @@ static char *request_bytes(const char *body, const char *more_headers)
     return text;
 }
 
-/* ---- bodies
- * ----------------------------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static void every_api_route_reaches_the_application_with_its_kind(void **state)
 {
@@ -302,8 +299,7 @@ static void large_answers_arrive_whole(void **state)
     http_answer_done(&answer);
 }
 
-/* ---- connections
- * ------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
@@ -425,8 +421,7 @@ static void headers_that_do_not_fit_are_431(void **state)
     free(big);
 }
 
-/* ---- ids
- * -------------------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------- */
 
 static void trace_ids_are_echoed_and_handed_on(void **state)
 {
@@ -476,8 +471,7 @@ static void ids_with_other_characters_or_too_long_are_replaced(void **state)
     http_answer_done(&answer);
 }
 
-/* ---- answers of the application
- * --------------------------------------------------------------------- */
+/* ---- answers of the application -------------------------------------------------------------- */
 
 static void a_full_queue_is_503_with_retry_after(void **state)
 {

@@ -5,8 +5,7 @@
 
 #include <sys/socket.h>
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static fixture f;
 
@@ -29,8 +28,7 @@ static void get(const char *path, const char *headers, http_answer *ret_answer)
     http_request(f.client, "GET", path, NULL, NULL, headers, ret_answer);
 }
 
-/* ---- pages
- * ------------------------------------------------------------------------------------------ */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static void health_is_ok(void **state)
 {
@@ -101,8 +99,7 @@ static void errors_are_explained_to_programs_and_to_people(void **state)
     http_answer_done(&answer);
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static ku_status try_open(server_options options, ku_error *ret_error)
 {
@@ -169,8 +166,7 @@ static void a_server_that_never_ran_closes(void **state)
         assert_int_equal(try_open(options, &error), KU_OK);
 }
 
-/* ---- many clients
- * ----------------------------------------------------------------------------------- */
+/* ---- many clients ---------------------------------------------------------------------------- */
 
 enum { CLIENTS = 16, REQUESTS_EACH = 200 };
 
@@ -207,8 +203,7 @@ static void every_client_gets_its_own_answers(void **state)
     }
 }
 
-/* ---- clients that leave
- * ----------------------------------------------------------------------------- */
+/* ---- clients that leave ---------------------------------------------------------------------- */
 
 static void a_client_that_leaves_is_noticed(void **state)
 {
@@ -252,8 +247,7 @@ static void a_client_that_waits_is_not_taken_for_gone(void **state)
     f.client = other;
 }
 
-/* ---- the drain
- * -------------------------------------------------------------------------------------- */
+/* ---- the drain ------------------------------------------------------------------------------- */
 
 static void stopping_answers_what_is_under_way(void **state)
 {

@@ -22,8 +22,7 @@ static const server_key keys[] = {
 };
 static const ku_time now = {INT64_C(1800000000) * 1000000};
 
-/* ---- helpers
- * ---------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static ku_user user_named(const char *name)
 {
@@ -52,8 +51,7 @@ static ku_str mint(arena *a, const char *name, int64_t lifetime_s)
     return token_mint(a, &keys[0], NULL, &user, now, lifetime_s);
 }
 
-/* ---- cases
- * ------------------------------------------------------------------------------------------ */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static void a_minted_token_says_what_it_was_minted_for(void **state)
 {

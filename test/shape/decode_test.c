@@ -14,8 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static ku_scope scope;
 
@@ -72,8 +71,7 @@ static ku_status decode_with(const char *member, const char *value, order *ret_o
     return shape_decode(&scope, &order_shape, json, (ku_str){0}, ret_order);
 }
 
-/* ---- cases
- * --------------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static void every_kind_is_read_and_written_back(void **state)
 {

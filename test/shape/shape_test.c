@@ -18,8 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- fixture
- * ---------------------------------------------------------------------------------------- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 static ku_scope scope;
 
@@ -47,8 +46,7 @@ static order read_order(void)
     return o;
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void wire_names_are_camel_case_or_given(void **state)
 {
@@ -110,8 +108,7 @@ static void names_are_computed_by_many_threads_at_once(void **state)
     }
 }
 
-/* ---- comparing and copying ----------------------------------------------------------------------
- */
+/* ---- comparing and copying ------------------------------------------------------------------- */
 
 static void fields_are_equal_by_value(void **state)
 {
@@ -303,8 +300,7 @@ static void what_is_not_set_is_not_checked(void **state)
     assert_int_equal(shape_check(&scope, &options_shape, &o, (ku_str){0}), KU_OK);
 }
 
-/* ---- schema
- * -------------------------------------------------------------------------------------------- */
+/* ---- schema ---------------------------------------------------------------------------------- */
 
 static const char *schema_of(const ku_shape *shape)
 {
@@ -380,8 +376,7 @@ static void a_shape_that_holds_itself_ends(void **state)
     assert_true(ku_str_is(scope.error.issues->path, "replies.1.text"));
 }
 
-/* ---- the check of the table
- * ------------------------------------------------------------------------ */
+/* ---- the check of the table ------------------------------------------------------------------ */
 
 static const char *problems_of(const ku_shape *shape)
 {
