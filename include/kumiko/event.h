@@ -212,7 +212,10 @@ typedef struct ku_load_options {
  */
 KU_API ku_status ku_load_aggregate(ku_scope *scope, const struct ku_entity *entity, ku_id stream,
     const ku_load_options *options, void *ret_state);
-/* The events themselves, lifted, in order. */
+/*
+ * The events themselves, lifted, in order.  KU_NOT_FOUND: no such stream; none that early: KU_OK
+ * and a count of 0.
+ */
 KU_API ku_status ku_load_events(ku_scope *scope, const struct ku_entity *entity, ku_id stream,
     const ku_load_options *options, const ku_event **ret_events, size_t *ret_count);
 /* The stream's version, 0 if there is none; archived or not. */
@@ -230,7 +233,8 @@ typedef struct ku_event_filter {
 
 /*
  * Calls back with every event that passes, in order, in bounded memory; archived streams included
- * (behaviour §4.4).  The event is gone when the callback returns.  A callback ends the iteration by
+ * (behaviour §4.4).  What a write itself has appended is not among them: it is not in the log yet.
+ * The event is gone when the callback returns.  A callback ends the iteration by
  * returning anything but KU_OK, which is then returned; so does a cancelled scope (KU_CANCELLED).
  */
 KU_API ku_status ku_each_event(ku_scope *scope, const ku_event_filter *filter,

@@ -115,7 +115,7 @@ typedef struct ku_handler {
     ku_access access;
     ku_status (*run)(ku_scope *scope, const void *input, ku_reply *reply);
     ku_rate_limit rate_limit;
-    int retries;             /* writes: run again on a version conflict, so many times */
+    int retries; /* writes: so many times run again on a version conflict, from nothing */
     const ku_entity *entity; /* with `.verb`: a standard handler instead of `.run` */
     ku_verb verb;
     const char *about;
@@ -125,8 +125,8 @@ typedef struct ku_handler {
 
 /*
  * What a handler answers.  Values are copied shallowly: what they point at must live as long as the
- * scope.  The reply is written as JSON after the events have their positions.  Set at most once; a
- * handler that sets none answers `null`.
+ * scope.  The reply is written as JSON after the events have their positions.  Of several the last
+ * one counts; a handler that sets none answers `null`.
  */
 KU_API ku_status ku_reply_value(
     ku_scope *scope, const ku_shape *shape, const void *value, ku_reply *reply);

@@ -32,8 +32,8 @@ KU_API ku_time ku_scope_now(const ku_scope *scope);
 /* A new UUIDv7 from the scope's clock; ids of one process ascend. */
 KU_API ku_id ku_new_id(ku_scope *scope);
 /*
- * True once the caller has gone away, the deadline has passed or the program is stopping.  Long
- * queries ask now and then and return ku_fail(scope, KU_CANCELLED, …).
+ * True once the caller has gone away or the deadline has passed.  Long queries ask now and then and
+ * return ku_fail(scope, KU_CANCELLED, …).
  */
 KU_API bool ku_scope_cancelled(ku_scope *scope);
 

@@ -44,7 +44,7 @@ static const ku_field list_input_fields[] = {
     KU_FIELD(list_input, total_count),
     KU_FIELD(list_input, include_deleted),
     KU_FIELD(list_input, filters, .of = &filter_input_shape,
-        .length = KU_BETWEEN(0, LIMIT_LIST_FILTERS - 1)),
+        .length = KU_BETWEEN(0, LIMIT_LIST_FILTERS)),
 };
 static const ku_shape list_input_shape = KU_SHAPE(list_input);
 
@@ -130,7 +130,7 @@ ku_status entity_list(
     ku_scope *scope, const entity_entry *entity, const ku_json *payload, ku_reply *reply)
 {
     list_input input;
-    row_filter filters[LIMIT_LIST_FILTERS];
+    row_filter filters[LIMIT_LIST_FILTERS + 1]; /* `filters`, and `filter` */
     row_query query = {.sort = -1, .with_system = true, .filters = filters};
     row_page page;
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TIMEOUT_MS_MAX = INT32_MAX };
+
 /* A semaphore may be gone as soon as it has been waited for, even while sem_post still returns. */
 static void wait_for(sem_t *done)
 {
@@ -55,7 +57,7 @@ static ku_status run_call(
     }
     call->correlation_id = r.correlation_id.len > 0 ? r.correlation_id : call->trace_id;
     call->address = r.address;
-    if (r.timeout_ms > 0)
+    if (r.timeout_ms > 0 && r.timeout_ms < TIMEOUT_MS_MAX) /* beyond: as good as none */
         call->deadline_us = clock_monotonic_us() + r.timeout_ms * 1000;
     call->done = call_done;
     call->transport = &done;

@@ -170,8 +170,8 @@ static ku_status run_transaction(writer *w, writer_job *jobs, bool *ret_at_commi
         *ret_at_commit = status != KU_OK;
     }
     if (status != KU_OK) {
-        log_line(&w->app->log, LOG_ERROR_, "transaction failed", "\"code\":\"%s\",\"cause\":\"%s\"",
-            ku_status_code(status), db_error(w->d));
+        log_cause(
+            &w->app->log, LOG_ERROR_, "transaction failed", ku_status_code(status), db_error(w->d));
         db_rollback(w->d);
     }
     return status;

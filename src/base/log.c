@@ -57,3 +57,14 @@ void log_line(const log_sink *sink, log_level level, const char *message, const 
     }
     arena_done(&memory);
 }
+
+void log_cause(
+    const log_sink *sink, log_level level, const char *message, const char *code, const char *cause)
+{
+    arena memory = {0};
+    buffer quoted = {.arena = &memory};
+
+    json_put_text(&quoted, ku_str_from(cause));
+    log_line(sink, level, message, "\"code\":\"%s\",\"cause\":%s", code, buffer_str(&quoted).ptr);
+    arena_done(&memory);
+}

@@ -22,4 +22,8 @@ typedef struct log_sink {
 void log_line(const log_sink *sink, log_level level, const char *message, const char *facts, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same with a code and a cause that may hold anything. */
+void log_cause(const log_sink *sink, log_level level, const char *message, const char *code,
+    const char *cause);
+
 #endif

@@ -343,8 +343,8 @@ static void sqlite_rollback_to(db *d)
 {
     sqlite_db *s = (sqlite_db *)d;
 
-    if (run_control(s, CONTROL_ROLLBACK_TO) == KU_OK)
-        (void)run_control(s, CONTROL_RELEASE);
+    if (run_control(s, CONTROL_ROLLBACK_TO) != KU_OK || run_control(s, CONTROL_RELEASE) != KU_OK)
+        sqlite_rollback(d); /* what could not be undone must not be committed: see db_intact */
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */

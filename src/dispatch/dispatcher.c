@@ -57,6 +57,7 @@ struct dispatcher {
     int64_t events_in_flight;
     int n_in_flight;
     ku_dispatch_result result;
+    ku_status lost_by;   /* by hand: why a transaction of this call failed */
     quiet_lanes quiet;   /* in the background only */
     bool quiet_is_due;   /* this pass writes down what was noted */
     bool anything_waits; /* some lane backs off, or quiet moves are to be written */
@@ -128,6 +129,8 @@ static void settle_unit(dispatcher *d, unit *u, turn *t, bool *moved)
     } else if (belongs_to(u, t)) {
         t->stopped = true;
     }
+    if (u->result == UNIT_LOST && u->lost_by != KU_OK)
+        d->lost_by = u->lost_by;
     if (u->result == UNIT_LOST)
         d->anything_waits = true; /* nobody may commit for hours: look again by itself */
     if (u->result == UNIT_FAILED && u->failed_at > 0) {
@@ -214,7 +217,7 @@ static ku_status run_lane(
         ku_status status =
             unit_read(u, d->d, consumer, &at, known, batch == 0 ? BATCH_DEFAULT : batch);
         if (status != KU_OK) {
-            log_line(&d->app->log, LOG_ERROR_, "dispatcher cannot read", "\"cause\":\"%s\"",
+            log_cause(&d->app->log, LOG_ERROR_, "dispatcher cannot read", ku_status_code(status),
                 db_error(d->d));
             put_idle(d, u);
             return status;
@@ -533,9 +536,14 @@ ku_status dispatcher_run_once(dispatcher *d, ku_dispatch_result *ret_result, ku_
     pthread_mutex_lock(&d->running);
     d->result = (ku_dispatch_result){0};
     d->n_failed = 0;
+    d->lost_by = KU_OK;
     while (moved && status == KU_OK)
         status = run_pass(d, &moved);
-    if (status != KU_OK) {
+    if (status == KU_OK && d->lost_by != KU_OK) {
+        status = ret_error->status = d->lost_by;
+        (void)snprintf(ret_error->message, sizeof(ret_error->message),
+            "a transaction could not be committed; its events are still to be projected");
+    } else if (status != KU_OK) {
         ret_error->status = status;
         (void)snprintf(ret_error->message, sizeof(ret_error->message), "%s", db_error(d->d));
     } else {

@@ -210,6 +210,7 @@ static void unit_finish(writer_job *job, ku_scope *scope, ku_status committed)
 {
     unit *u = (unit *)job;
 
+    u->lost_by = committed;
     if (committed != KU_OK)
         u->result = UNIT_LOST;
     else if (job->executed == KU_OK)

@@ -28,7 +28,8 @@ typedef struct unit {
     ku_scope scope; /* memory of the events; read connection of the dispatcher */
     size_t failed_at;
     unit_result result;
-    bool read_failed; /* an event could not be lifted: the writer only notes the failure */
+    ku_status lost_by; /* UNIT_LOST: why the transaction failed; KU_OK: another moved the cursor */
+    bool read_failed;  /* an event could not be lifted: the writer only notes the failure */
     char error[512];
     void (*handed_back)(struct unit *u, void *context); /* on the writer's thread */
     void *context;

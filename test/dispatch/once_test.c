@@ -435,11 +435,35 @@ static void many_lanes_of_one_event_each_are_all_served(void **state)
     assert_int_equal(bank_info(l, 0, "lab:projection:heard").lanes, 120);
 }
 
+static ku_status fail_the_next_begin(ku_scope *scope, void *context)
+{
+    (void)context;
+    db_fail_after(scope->db, 2, KU_UNAVAILABLE); /* this transaction's COMMIT, then … */
+    return KU_OK;
+}
+
+static void a_transaction_that_is_lost_is_no_success(void **state)
+{
+    const ku_user user = lab_user_of(1);
+    lab *l = *state;
+    ku_dispatch_result result = {0};
+    ku_error error;
+
+    lab_open(l, &bank_feature, false);
+    bank_put(l, 1, "ann", 5);
+    assert_int_equal(app_run_write(l->app, &user, fail_the_next_begin, NULL, &error), KU_OK);
+    assert_int_equal(ku_dispatch_once(l->app, &result, &error), KU_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "still to be projected"));
+    assert_int_equal(ku_dispatch_once(l->app, &result, &error), KU_OK);
+    assert_int_equal(bank_sum(l, 1, "read_revenue", "cents", "ann"), 5);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(a_transaction_that_is_lost_is_no_success),
         CASE(every_event_is_processed_once_and_counted),
         CASE(by_hand_is_refused_beside_the_background),
         CASE(three_hops_share_a_correlation_and_name_their_causes),
