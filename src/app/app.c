@@ -7,6 +7,7 @@
 #include "app/reader.h"
 #include "app/state.h"
 #include "app/writer.h"
+#include "base/error.h"
 #include "store/log.h"
 
 #include <stdio.h>
@@ -57,11 +58,8 @@ ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *re
     app->limits = rate_limiter_new();
     ku_status status = registry_build(o.features, o.disabled_features, &app->registry, ret_error);
     bool built = status == KU_OK;
-    if (status == KU_OK && o.readers > READERS_MAX) {
-        status = ret_error->status = KU_INVALID;
-        (void)snprintf(ret_error->message, sizeof(ret_error->message), "%d readers: at most %d",
-            o.readers, READERS_MAX);
-    }
+    if (status == KU_OK && o.readers > READERS_MAX)
+        status = error_set(ret_error, KU_INVALID, "%d readers: at most %d", o.readers, READERS_MAX);
     if (status == KU_OK)
         status = o.read_only ? check_read_only(app, ret_error)
                              : writer_open(app, &app->writer, ret_error);

@@ -4,6 +4,7 @@
 #include "app/call.h"
 #include "app/raw.h"
 #include "app/writer.h"
+#include "base/error.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -137,11 +138,8 @@ ku_status app_run_write(ku_app *app, const ku_user *user,
     };
 
     (void)sem_init(&f.done, 0, 0);
-    if (app->writer == NULL || !writer_submit(app->writer, &f.job, false)) {
-        ret_error->status = KU_UNAVAILABLE;
-        (void)snprintf(ret_error->message, sizeof(ret_error->message), "not writing now");
-        return KU_UNAVAILABLE;
-    }
+    if (app->writer == NULL || !writer_submit(app->writer, &f.job, false))
+        return error_set(ret_error, KU_UNAVAILABLE, "not writing now");
     wait_for(&f.done);
     return f.status;
 }

@@ -95,10 +95,6 @@ int cli_fail(const cli *program, ku_status status, const char *format, ...)
 /* The same for what went wrong in a scope. */
 int cli_fail_scope(const cli *program, ku_status status, const ku_scope *scope);
 
-/* Fills the error and returns the status. */
-ku_status cli_refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 typedef enum cli_ink { INK_PLAIN, INK_BOLD, INK_DIM, INK_RED, INK_GREEN, INK_YELLOW } cli_ink;
 /* The escape that starts a colour, and (INK_PLAIN) the one that ends it; empty where there are
  * none. */

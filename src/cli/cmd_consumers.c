@@ -5,6 +5,7 @@
  * Restarting writes, so it takes the file's owner lock: beside a running server it is refused with
  * the name of the process that has it.
  */
+#include "base/error.h"
 #include "cli/reader.h"
 
 #include <inttypes.h>
@@ -243,7 +244,7 @@ static ku_status rearm(const char *url, const char *name, int64_t *ret_lanes, ku
         if (status == KU_OK)
             status = db_commit(d);
         if (status != KU_OK)
-            (void)cli_refuse(ret_error, status, "%s", db_error(d));
+            (void)error_set(ret_error, status, "%s", db_error(d));
         db_close(d);
     }
     db_catalog_free(statements);

@@ -5,6 +5,7 @@
  * has.  The ABI is looked at before anything else in it, because with another one the structs mean
  * something else.  What was loaded is never unloaded: features must outlive the application.
  */
+#include "base/error.h"
 #include "cli/cli.h"
 
 #include <dlfcn.h>
@@ -32,12 +33,12 @@ static void *open_object(const char *file, ku_error *ret_error)
     const int length =
         snprintf(path, sizeof(path), "%s%s", strchr(file, '/') == NULL ? "./" : "", file);
     if (length < 0 || (size_t)length >= sizeof(path)) {
-        (void)cli_refuse(ret_error, KU_INVALID, "the path of the feature is too long: %s", file);
+        (void)error_set(ret_error, KU_INVALID, "the path of the feature is too long: %s", file);
         return NULL;
     }
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL)
-        (void)cli_refuse(ret_error, KU_INVALID, "cannot load the feature %s: %s", file, dlerror());
+        (void)error_set(ret_error, KU_INVALID, "cannot load the feature %s: %s", file, dlerror());
     return object;
 }
 
@@ -49,17 +50,17 @@ static ku_status load_file(const char *file, feature_list *list, ku_error *ret_e
 
     const int *abi = dlsym(object, "kumiko_feature_abi");
     if (abi == NULL)
-        return cli_refuse(ret_error, KU_INVALID,
+        return error_set(ret_error, KU_INVALID,
             "%s is no feature: it does not export kumiko_feature_abi (see KU_EXPORT_FEATURES)",
             file);
     if (*abi != KU_ABI_VERSION)
-        return cli_refuse(ret_error, KU_INVALID,
+        return error_set(ret_error, KU_INVALID,
             "%s was built for ABI %d of Kumiko, this program has ABI %d: build it again", file,
             *abi, KU_ABI_VERSION);
 
     const ku_feature *const *features = dlsym(object, "kumiko_features");
     if (features == NULL || *features == NULL)
-        return cli_refuse(
+        return error_set(
             ret_error, KU_INVALID, "%s exports no features (see KU_EXPORT_FEATURES)", file);
     list_add(list, features);
     return KU_OK;

@@ -34,17 +34,6 @@ int cli_fail_scope(const cli *program, ku_status status, const ku_scope *scope)
     return cli_fail(program, status, "%" KU_PRI, KU_FMT(message));
 }
 
-ku_status cli_refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-{
-    va_list args;
-
-    ret_error->status = status;
-    va_start(args, format);
-    (void)vsnprintf(ret_error->message, sizeof(ret_error->message), format, args);
-    va_end(args);
-    return status;
-}
-
 /* ---- colours -------------------------------------------------------------------------------- */
 
 static bool has_colours(void)

@@ -5,6 +5,7 @@
  * registry in reach: what it shows of an event is what a handler would see.
  */
 #include "cli/reader.h"
+#include "base/error.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ static ku_status open_reader(
         status = db_begin(reader->d);
         if (status == KU_OK)
             return KU_OK;
-        (void)cli_refuse(ret_error, status, "%s", db_error(reader->d));
+        (void)error_set(ret_error, status, "%s", db_error(reader->d));
         db_close(reader->d);
     }
     ku_app_close(reader->app);

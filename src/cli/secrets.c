@@ -10,6 +10,7 @@
  * refuses it.
  */
 #include "cli/secrets.h"
+#include "base/error.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static ku_status check_length(
 {
     if (strlen(secret) >= SECRET_BYTES_MIN)
         return KU_OK;
-    return cli_refuse(ret_error, KU_INVALID,
+    return error_set(ret_error, KU_INVALID,
         "%.*s is too short: a secret has at least %d bytes (try: openssl rand -hex 32)",
         (int)name_length, name, SECRET_BYTES_MIN);
 }
@@ -60,7 +61,7 @@ static ku_status add_versions(cli_secrets *secrets, ku_str current, ku_error *re
         if (status != KU_OK)
             return status;
         if (secrets->n_keys == CLI_KEYS_MAX || digits.len + 2 > sizeof(secrets->kids[0]))
-            return cli_refuse(
+            return error_set(
                 ret_error, KU_INVALID, "at most %d secrets, with short numbers", CLI_KEYS_MAX);
 
         const size_t i = secrets->n_keys++;
@@ -74,11 +75,11 @@ static ku_status add_versions(cli_secrets *secrets, ku_str current, ku_error *re
         }
     }
     if (current.len > 0 && !found)
-        return cli_refuse(ret_error, KU_INVALID,
+        return error_set(ret_error, KU_INVALID,
             "JWT_SECRET_CURRENT_VERSION is %" KU_PRI ", but JWT_SECRET_V%" KU_PRI " is not set",
             KU_FMT(current), KU_FMT(current));
     if (current.len == 0 && secrets->n_keys > 0)
-        return cli_refuse(ret_error, KU_INVALID,
+        return error_set(ret_error, KU_INVALID,
             "JWT_SECRET_V<n> is set, but JWT_SECRET_CURRENT_VERSION does not say which one signs");
     return KU_OK;
 }
@@ -89,7 +90,7 @@ ku_status cli_secrets_read(bool development, cli_secrets *ret_secrets, ku_error 
     const char *current = cli_environment("JWT_SECRET_CURRENT_VERSION");
 
     if (development && strcmp(cli_environment_kind(), "production") == 0)
-        return cli_refuse(
+        return error_set(
             ret_error, KU_UNCONFIGURED, "--development is refused in production: set JWT_SECRET");
     *ret_secrets = (cli_secrets){0};
     ku_status status = add_versions(ret_secrets, ku_str_from(current), ret_error);
@@ -106,7 +107,7 @@ ku_status cli_secrets_read(bool development, cli_secrets *ret_secrets, ku_error 
         return KU_OK;
 
     if (!development)
-        return cli_refuse(ret_error, KU_UNCONFIGURED,
+        return error_set(ret_error, KU_UNCONFIGURED,
             "no secret for tokens is set.  Set one of at least %d bytes:\n"
             "    export JWT_SECRET=$(openssl rand -hex 32)\n"
             "or, on your own machine only, use --development, whose secret everybody knows",

@@ -5,26 +5,14 @@
  * test makes the n-th call fail (db_fail_after), for every engine alike: a call that is to fail
  * does not reach the engine, except that a failing commit rolls back, as a real one does.
  */
+#include "base/error.h"
 #include "db/engine.h"
 
 #include "db/sql.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-ku_status db_refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-{
-    if (ret_error != NULL) {
-        va_list args;
-        va_start(args, format);
-        ret_error->status = status;
-        vsnprintf(ret_error->message, sizeof(ret_error->message), format, args);
-        va_end(args);
-    }
-    return status;
-}
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
@@ -34,7 +22,7 @@ ku_status db_open(
     static const char scheme[] = "sqlite:";
 
     if (strncmp(url, scheme, sizeof(scheme) - 1) != 0 || url[sizeof(scheme) - 1] == '\0')
-        return db_refuse(ret_error, KU_INVALID,
+        return error_set(ret_error, KU_INVALID,
             "'%.200s' is no database URL: write sqlite:PATH or sqlite::memory:", url);
 
     db *d = NULL;

@@ -82,8 +82,4 @@ void memory_place_remove(memory_place *place);
 ku_status owner_lock_take(const char *path, int *ret_descriptor, ku_error *ret_error);
 void owner_lock_drop(int descriptor);
 
-/* Fills *ret_error (may be NULL) and returns the status. */
-ku_status db_refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 #endif

@@ -6,6 +6,7 @@
  * in the same process can drop it by accident.  The file's text is the owner's process id, for the
  * message only.  The file stays: removing it would race with another process that is opening it.
  */
+#include "base/error.h"
 #include "db/engine.h"
 
 #include <errno.h>
@@ -20,10 +21,10 @@ ku_status owner_lock_take(const char *path, int *ret_descriptor, ku_error *ret_e
     char text[32] = "";
 
     if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
-        return db_refuse(ret_error, KU_INVALID, "the path of the database is too long");
+        return error_set(ret_error, KU_INVALID, "the path of the database is too long");
     int descriptor = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0)
-        return db_refuse(ret_error, KU_UNAVAILABLE, "cannot open '%s': %s", name, strerror(errno));
+        return error_set(ret_error, KU_UNAVAILABLE, "cannot open '%s': %s", name, strerror(errno));
 
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(descriptor, F_OFD_SETLK, &lock) != 0) {
@@ -31,11 +32,11 @@ ku_status owner_lock_take(const char *path, int *ret_descriptor, ku_error *ret_e
         ssize_t length = pread(descriptor, text, sizeof(text) - 1, 0);
         close(descriptor);
         if (reason != EAGAIN && reason != EACCES)
-            return db_refuse(
+            return error_set(
                 ret_error, KU_UNAVAILABLE, "cannot lock '%s': %s", name, strerror(reason));
         if (length > 0 && text[length - 1] == '\n')
             text[length - 1] = '\0';
-        return db_refuse(ret_error, KU_CONFLICT,
+        return error_set(ret_error, KU_CONFLICT,
             "'%s' is in use by process %s: one process writes a file at a time", path,
             length > 0 ? text : "(unknown)");
     }
@@ -43,7 +44,7 @@ ku_status owner_lock_take(const char *path, int *ret_descriptor, ku_error *ret_e
     if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text, (size_t)length, 0) != length) {
         int reason = errno;
         close(descriptor);
-        return db_refuse(
+        return error_set(
             ret_error, KU_UNAVAILABLE, "cannot write '%s': %s", name, strerror(reason));
     }
     *ret_descriptor = descriptor;

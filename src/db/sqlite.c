@@ -13,6 +13,7 @@
  * writer leaves everything in the one file.
  */
 #include "db/sqlite.h"
+#include "base/error.h"
 
 #include "base/clock.h"
 #include "db/sql.h"
@@ -67,30 +68,30 @@ static ku_status examine_place(const char *path, db_role role, ku_error *ret_err
 
     if (stat(path, &info) != 0) {
         if (errno != ENOENT)
-            return db_refuse(
+            return error_set(
                 ret_error, KU_UNAVAILABLE, "cannot open '%s': %s", path, strerror(errno));
         if (role == DB_READER)
-            return db_refuse(ret_error, KU_NOT_FOUND, "there is no database '%s'", path);
+            return error_set(ret_error, KU_NOT_FOUND, "there is no database '%s'", path);
 
         char folder[4096];
         const char *slash = strrchr(path, '/');
         size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
         if (length >= sizeof(folder))
-            return db_refuse(ret_error, KU_INVALID, "the path of the database is too long");
+            return error_set(ret_error, KU_INVALID, "the path of the database is too long");
         memcpy(folder, path, length);
         memcpy(folder + length, length == 0 ? "." : "", length == 0 ? 2 : 1);
         if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode))
-            return db_refuse(
+            return error_set(
                 ret_error, KU_NOT_FOUND, "there is no folder '%s' for the database", folder);
         if (access(folder, W_OK) != 0)
-            return db_refuse(ret_error, KU_UNAVAILABLE, "the folder '%s' cannot be written: %s",
+            return error_set(ret_error, KU_UNAVAILABLE, "the folder '%s' cannot be written: %s",
                 folder, strerror(errno));
         return KU_OK;
     }
     if (S_ISDIR(info.st_mode))
-        return db_refuse(ret_error, KU_INVALID, "'%s' is a folder, not a database", path);
+        return error_set(ret_error, KU_INVALID, "'%s' is a folder, not a database", path);
     if (access(path, role == DB_WRITER ? R_OK | W_OK : R_OK) != 0)
-        return db_refuse(ret_error, KU_UNAVAILABLE, "'%s' cannot be %s: %s", path,
+        return error_set(ret_error, KU_UNAVAILABLE, "'%s' cannot be %s: %s", path,
             role == DB_WRITER ? "written" : "read", strerror(errno));
     return KU_OK;
 }
@@ -172,10 +173,10 @@ static ku_status describe_failure(
     const sqlite_db *s, const char *path, int result, ku_error *ret_error)
 {
     if (result == SQLITE_NOTADB)
-        return db_refuse(ret_error, KU_INVALID, "'%s' is not an SQLite database", path);
+        return error_set(ret_error, KU_INVALID, "'%s' is not an SQLite database", path);
     ku_status status =
         result == SQLITE_BUSY || result == SQLITE_CANTOPEN ? KU_UNAVAILABLE : KU_INTERNAL;
-    return db_refuse(ret_error, status, "cannot open '%s': %s", path, sqlite3_errmsg(s->handle));
+    return error_set(ret_error, status, "cannot open '%s': %s", path, sqlite3_errmsg(s->handle));
 }
 
 static ku_status open_file(sqlite_db *s, const char *path, bool in_memory, ku_error *ret_error)
@@ -244,7 +245,7 @@ static ku_status sqlite_open(
     pthread_once(&once, configure_library);
     if (in_memory) {
         if (!memory_place_make(catalog->memory))
-            return db_refuse(ret_error, KU_UNAVAILABLE, "no place for a database in memory: %s",
+            return error_set(ret_error, KU_UNAVAILABLE, "no place for a database in memory: %s",
                 strerror(errno));
         snprintf(path, sizeof(path), "%s/db", catalog->memory->folder);
         place = path;

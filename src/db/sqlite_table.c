@@ -10,6 +10,7 @@
  * What can be done by adding is done: columns (with the kind's zero where they must not be null)
  * and indexes.  Nothing is dropped but an index that has become another one under the same name.
  */
+#include "base/error.h"
 #include "db/sqlite.h"
 
 #include <stdio.h>
@@ -154,15 +155,15 @@ static ku_status compare_column(
 
     declare_type(column, type);
     if (!ku_str_is(found->type, type))
-        return db_refuse(ret_error, KU_CONFLICT,
+        return error_set(ret_error, KU_CONFLICT,
             "table %" KU_PRI ", column %" KU_PRI ": it is %" KU_PRI " there, the program has %s",
             KU_FMT(table->name), KU_FMT(column->name), KU_FMT(found->type), type);
     if (found->key != key)
-        return db_refuse(ret_error, KU_CONFLICT,
+        return error_set(ret_error, KU_CONFLICT,
             "table %" KU_PRI ", column %" KU_PRI ": the primary key there is another one",
             KU_FMT(table->name), KU_FMT(column->name));
     if (found->not_null && column->nullable)
-        return db_refuse(ret_error, KU_CONFLICT,
+        return error_set(ret_error, KU_CONFLICT,
             "table %" KU_PRI ", column %" KU_PRI ": it must not be null there, the program lets it",
             KU_FMT(table->name), KU_FMT(column->name));
     return KU_OK;
@@ -177,12 +178,12 @@ static ku_status compare_extra(
         for (size_t k = 0; k < table->n_columns; k++)
             known = known || ku_str_equal(table->columns[k].name, found[i].name);
         if (!known && found[i].key != 0)
-            return db_refuse(ret_error, KU_CONFLICT,
+            return error_set(ret_error, KU_CONFLICT,
                 "table %" KU_PRI ", column %" KU_PRI ": it is part of the primary key there, "
                 "the program does not have it",
                 KU_FMT(table->name), KU_FMT(found[i].name));
         if (!known && found[i].not_null && !found[i].has_default)
-            return db_refuse(ret_error, KU_CONFLICT,
+            return error_set(ret_error, KU_CONFLICT,
                 "table %" KU_PRI ", column %" KU_PRI ": it must not be null there, "
                 "the program does not have it",
                 KU_FMT(table->name), KU_FMT(found[i].name));
@@ -196,11 +197,11 @@ static ku_status run_ddl(db *d, const db_table *table, buffer *b, ku_error *ret_
 {
     ku_status status = db_script(d, buffer_str(b));
     if (status == KU_UNIQUE_VIOLATION)
-        return db_refuse(ret_error, KU_CONFLICT,
+        return error_set(ret_error, KU_CONFLICT,
             "table %" KU_PRI ": rows that are there break a new unique index: %s",
             KU_FMT(table->name), db_error(d));
     if (status != KU_OK)
-        return db_refuse(
+        return error_set(
             ret_error, status, "table %" KU_PRI ": %s", KU_FMT(table->name), db_error(d));
     return KU_OK;
 }
@@ -235,7 +236,7 @@ static ku_status complete_table(db *d, arena *a, const db_table *table, const fo
         if (there != NULL) {
             status = compare_column(table, i, there, ret_error);
         } else if (i < table->n_key) {
-            status = db_refuse(ret_error, KU_CONFLICT,
+            status = error_set(ret_error, KU_CONFLICT,
                 "table %" KU_PRI ", column %" KU_PRI ": the primary key there lacks it",
                 KU_FMT(table->name), KU_FMT(table->columns[i].name));
         } else {
@@ -285,7 +286,7 @@ static ku_status ensure_index(
 
     ku_status status = compare_index(d, table, index, &there, &same);
     if (status != KU_OK)
-        return db_refuse(
+        return error_set(
             ret_error, status, "table %" KU_PRI ": %s", KU_FMT(table->name), db_error(d));
     if (there && same)
         return KU_OK;
@@ -315,7 +316,7 @@ ku_status sqlite_ensure_table(db *d, const db_table *table, ku_error *ret_error)
 
     ku_status status = read_columns(d, &a, table->name, &found, &n_found);
     if (status != KU_OK)
-        (void)db_refuse(
+        (void)error_set(
             ret_error, status, "table %" KU_PRI ": %s", KU_FMT(table->name), db_error(d));
     else if (n_found == 0)
         status = create_table(d, &a, table, ret_error);

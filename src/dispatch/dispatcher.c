@@ -9,6 +9,7 @@
  * time and never an event.
  */
 #include "dispatch/dispatcher.h"
+#include "base/error.h"
 
 #include "app/raw.h"
 #include "dispatch/quiet.h"
@@ -540,12 +541,10 @@ ku_status dispatcher_run_once(dispatcher *d, ku_dispatch_result *ret_result, ku_
     while (moved && status == KU_OK)
         status = run_pass(d, &moved);
     if (status == KU_OK && d->lost_by != KU_OK) {
-        status = ret_error->status = d->lost_by;
-        (void)snprintf(ret_error->message, sizeof(ret_error->message),
+        status = error_set(ret_error, d->lost_by,
             "a transaction could not be committed; its events are still to be projected");
     } else if (status != KU_OK) {
-        ret_error->status = status;
-        (void)snprintf(ret_error->message, sizeof(ret_error->message), "%s", db_error(d->d));
+        (void)error_set(ret_error, status, "%s", db_error(d->d));
     } else {
         *ret_result = d->result;
     }

@@ -2,10 +2,10 @@
  * ku_app_open and its siblings: the application together with its dispatcher.
  */
 #include "app/state.h"
+#include "base/error.h"
 #include "dispatch/dispatcher.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 static bool wants_dispatcher(const ku_app_options *options)
 {
@@ -43,11 +43,9 @@ void ku_app_close(ku_app *app)
 ku_status ku_dispatch_once(ku_app *app, ku_dispatch_result *ret_result, ku_error *ret_error)
 {
     if (app->dispatcher == NULL || dispatcher_in_background(app->dispatcher)) {
-        ret_error->status = KU_REFUSED;
-        (void)snprintf(ret_error->message, sizeof(ret_error->message), "%s",
+        return error_set(ret_error, KU_REFUSED, "%s",
             app->dispatcher == NULL ? "this process only reads"
                                     : "the dispatcher runs in the background already");
-        return KU_REFUSED;
     }
     return dispatcher_run_once(app->dispatcher, ret_result, ret_error);
 }

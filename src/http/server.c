@@ -19,6 +19,7 @@
  * of the first that will have been silent for too long.
  */
 #include "http/server.h"
+#include "base/error.h"
 #include "base/limits.h"
 #include "http/state.h"
 
@@ -135,8 +136,7 @@ static void copy_settings(server *s, const server_options *options)
 
 static ku_status fail(server *s, ku_error *ret_error, const char *what)
 {
-    ret_error->status = KU_UNAVAILABLE;
-    (void)snprintf(ret_error->message, sizeof ret_error->message, "%s: %s", what, strerror(errno));
+    (void)error_set(ret_error, KU_UNAVAILABLE, "%s: %s", what, strerror(errno));
     server_close(s);
     return KU_UNAVAILABLE;
 }

@@ -13,6 +13,7 @@
  * that are no array of text, an empty subject, no expiry: not a token of ours.
  */
 #include "http/token.h"
+#include "base/error.h"
 #include "base/json.h"
 #include "base/limits.h"
 
@@ -38,10 +39,7 @@ struct token_keys {
 static ku_status refuse_keys(token_keys *keys, ku_error *ret_error, ku_str kid, const char *why)
 {
     token_keys_free(keys);
-    ret_error->status = KU_UNCONFIGURED;
-    (void)snprintf(ret_error->message, sizeof ret_error->message, "token key \"%" KU_PRI "\": %s",
-        KU_FMT(kid), why);
-    return KU_UNCONFIGURED;
+    return error_set(ret_error, KU_UNCONFIGURED, "token key \"%" KU_PRI "\": %s", KU_FMT(kid), why);
 }
 
 ku_status token_keys_new(

@@ -5,33 +5,18 @@
  * transaction together with its row in ku_schema.  A file that has more migrations than the program
  * knows was written by a newer program and is refused.
  */
+#include "base/error.h"
 #include "store/log.h"
 
 #include "base/clock.h"
 #include "db/sql.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 static const int migrations[] = {SQL_SCHEMA_1};
 
 enum { NEWEST = sizeof(migrations) / sizeof(migrations[0]) };
-
-static ku_status refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static ku_status refuse(ku_error *ret_error, ku_status status, const char *format, ...)
-{
-    if (ret_error != NULL) {
-        va_list args;
-        va_start(args, format);
-        ret_error->status = status;
-        vsnprintf(ret_error->message, sizeof(ret_error->message), format, args);
-        va_end(args);
-    }
-    return status;
-}
 
 /* The newest migration that was applied; 0: there are no tables. */
 static ku_status read_version(db *d, int64_t *ret_version, char ret_program[64])
@@ -60,7 +45,7 @@ static ku_status read_version(db *d, int64_t *ret_version, char ret_program[64])
 
 static ku_status refuse_newer(ku_error *ret_error, int64_t version, const char *program)
 {
-    return refuse(ret_error, KU_CONFLICT,
+    return error_set(ret_error, KU_CONFLICT,
         "the tables are of version %" PRId64 ", made by kumiko %s; this program (kumiko %s) knows "
         "them up to version %d: use a newer program",
         version, program, KUMIKO_VERSION, (int)NEWEST);
@@ -100,7 +85,7 @@ ku_status log_schema_apply(db *d, ku_error *ret_error)
             db_rollback(d);
     }
     if (status != KU_OK)
-        return refuse(ret_error, status, "the tables cannot be made: %s", db_error(d));
+        return error_set(ret_error, status, "the tables cannot be made: %s", db_error(d));
     return KU_OK;
 }
 
@@ -111,9 +96,9 @@ ku_status log_schema_check(db *d, ku_error *ret_error)
 
     ku_status status = read_version(d, &version, program);
     if (status != KU_OK)
-        return refuse(ret_error, status, "the tables cannot be read: %s", db_error(d));
+        return error_set(ret_error, status, "the tables cannot be read: %s", db_error(d));
     if (version == 0)
-        return refuse(ret_error, KU_NOT_FOUND, "the database has no tables of kumiko");
+        return error_set(ret_error, KU_NOT_FOUND, "the database has no tables of kumiko");
     if (version > NEWEST)
         return refuse_newer(ret_error, version, program);
     return KU_OK;
