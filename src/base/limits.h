@@ -26,6 +26,8 @@ enum {
     LIMIT_FIELDS_PER_SHAPE = 64,   /* `ku_change.changed` is one bit each */
     LIMIT_ISSUES = 50,             /* field issues listed in one error */
     LIMIT_SCOPES_PER_COMMIT = 512, /* commands that share a flush */
+    LIMIT_LANES = 64,              /* of one tenant */
+    LIMIT_WRITERS = 64,            /* write connections of one process */
     LIMIT_WRITE_QUEUE = 4096,      /* waiting commands; more are answered 503 */
     LIMIT_QUERY_QUEUE = 4096,      /* waiting queries */
     LIMIT_TOKEN_BYTES = 8192,      /* a bearer token */

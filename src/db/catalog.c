@@ -35,14 +35,50 @@ db_catalog *db_catalog_new(void)
     return catalog;
 }
 
-int db_catalog_add(db_catalog *catalog, ku_str sql)
+int db_catalog_add_dialects(db_catalog *catalog, const ku_str texts[DB_DIALECTS_])
 {
     if (catalog->n_texts == catalog->capacity) {
         catalog->capacity = catalog->capacity == 0 ? 32 : 2 * catalog->capacity;
         catalog->texts = mem_grow(catalog->texts, catalog->capacity * sizeof(*catalog->texts));
     }
-    catalog->texts[catalog->n_texts] = arena_copy(&catalog->arena, sql);
+    for (int i = 0; i < DB_DIALECTS_; i++)
+        catalog->texts[catalog->n_texts].text[i] = arena_copy(&catalog->arena, texts[i]);
     return SQL_COUNT_ + (int)catalog->n_texts++;
+}
+
+int db_catalog_add(db_catalog *catalog, ku_str sql)
+{
+    const ku_str texts[DB_DIALECTS_] = {sql, sql};
+
+    return db_catalog_add_dialects(catalog, texts);
+}
+
+static int add_verb(db_catalog *catalog, const db_table *table, table_verb verb)
+{
+    arena a = {0};
+    ku_str texts[DB_DIALECTS_];
+
+    for (int i = 0; i < DB_DIALECTS_; i++) {
+        buffer b = {.arena = &a};
+        table_statement((db_dialect)i, table, verb, &b);
+        texts[i] = buffer_str(&b);
+    }
+    int sql = db_catalog_add_dialects(catalog, texts);
+    arena_done(&a);
+    return sql;
+}
+
+db_table_statements db_catalog_add_table(db_catalog *catalog, const db_table *table)
+{
+    return (db_table_statements){
+        .get = add_verb(catalog, table, TABLE_GET),
+        .insert = add_verb(catalog, table, TABLE_INSERT),
+        .update = add_verb(catalog, table, TABLE_UPDATE),
+        .put = add_verb(catalog, table, TABLE_PUT),
+        .add = add_verb(catalog, table, TABLE_ADD),
+        .remove = add_verb(catalog, table, TABLE_REMOVE),
+        .remove_at = add_verb(catalog, table, TABLE_REMOVE_AT),
+    };
 }
 
 void db_catalog_free(db_catalog *catalog)

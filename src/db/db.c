@@ -16,20 +16,59 @@
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
+typedef struct scheme {
+    const char *prefix;
+    db_dialect dialect;
+    bool keep_prefix; /* libpq reads the whole URI */
+} scheme;
+
+static const scheme schemes[] = {
+    {"sqlite:",       DB_SQLITE,   false},
+    {"postgresql://", DB_POSTGRES, true },
+    {"postgres://",   DB_POSTGRES, true },
+};
+
+static const db_engine *const engines[DB_DIALECTS_] = {&sqlite_engine, &postgres_engine};
+
+static const scheme *find_scheme(const char *url, ku_error *ret_error)
+{
+    for (size_t i = 0; i < KU_COUNT(schemes); i++) {
+        size_t length = strlen(schemes[i].prefix);
+        if (strncmp(url, schemes[i].prefix, length) == 0 &&
+            (url[length] != '\0' || schemes[i].keep_prefix))
+            return &schemes[i];
+    }
+    (void)error_set(ret_error, KU_INVALID,
+        "'%.200s' is no database URL: write sqlite:PATH, sqlite::memory: or "
+        "postgresql://HOST/DATABASE",
+        url);
+    return NULL;
+}
+
+ku_status db_dialect_of(const char *url, db_dialect *ret_dialect, ku_error *ret_error)
+{
+    const scheme *found = find_scheme(url, ret_error);
+
+    if (found == NULL)
+        return KU_INVALID;
+    *ret_dialect = found->dialect;
+    return KU_OK;
+}
+
 ku_status db_open(
     const char *url, db_role role, const db_catalog *catalog, db **ret_db, ku_error *ret_error)
 {
-    static const char scheme[] = "sqlite:";
-
-    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0 || url[sizeof(scheme) - 1] == '\0')
-        return error_set(ret_error, KU_INVALID,
-            "'%.200s' is no database URL: write sqlite:PATH or sqlite::memory:", url);
-
+    const scheme *found = find_scheme(url, ret_error);
     db *d = NULL;
-    ku_status status = sqlite_engine.open(url + sizeof(scheme) - 1, role, catalog, &d, ret_error);
+
+    if (found == NULL)
+        return KU_INVALID;
+    const db_engine *engine = engines[found->dialect];
+    const char *place = found->keep_prefix ? url : url + strlen(found->prefix);
+    ku_status status = engine->open(place, role, catalog, &d, ret_error);
     if (status != KU_OK)
         return status;
-    d->engine = &sqlite_engine;
+    d->engine = engine;
     d->catalog = catalog;
     *ret_db = d;
     return KU_OK;
@@ -60,7 +99,28 @@ ku_str db_statement_text(const db *d, int sql)
 {
     assert(sql >= 0 && (size_t)sql < SQL_COUNT_ + d->catalog->n_texts);
     return sql < SQL_COUNT_ ? ku_str_from(d->engine->texts[sql])
-                            : d->catalog->texts[sql - SQL_COUNT_];
+                            : d->catalog->texts[sql - SQL_COUNT_].text[d->engine->dialect];
+}
+
+ku_str db_dialect_text(db_dialect dialect, int sql)
+{
+    assert(sql >= 0 && sql < SQL_COUNT_);
+    return ku_str_from(engines[dialect]->texts[sql]);
+}
+
+bool db_is_shared(const db *d)
+{
+    return d->engine->shared;
+}
+
+bool db_may_retry(const db *d)
+{
+    return d->may_retry;
+}
+
+bool db_outcome_unknown(const db *d)
+{
+    return d->outcome_unknown;
 }
 
 /* ---- planned faults -------------------------------------------------------------------------- */
@@ -130,7 +190,7 @@ bool db_upkeep(db *d, bool idle)
 
 ku_status db_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes)
 {
-    return fails(d) ? d->fault : d->engine->run_many(d, sql, binds, n_binds, 1, ret_changes);
+    return fails(d) ? d->fault : d->engine->run(d, sql, binds, n_binds, ret_changes);
 }
 
 ku_status db_run_many(
@@ -138,6 +198,17 @@ ku_status db_run_many(
 {
     return fails(d) ? d->fault
                     : d->engine->run_many(d, sql, values, n_columns, n_rows, ret_changes);
+}
+
+ku_status db_send_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *changes)
+{
+    return fails(d) ? d->fault : d->engine->send_many(d, sql, values, n_columns, n_rows, changes);
+}
+
+ku_status db_settle(db *d)
+{
+    return fails(d) ? d->fault : d->engine->settle(d);
 }
 
 ku_status db_script(db *d, ku_str sql)
@@ -148,6 +219,18 @@ ku_status db_script(db *d, ku_str sql)
 ku_status db_query(db *d, int sql, const db_value *binds, size_t n_binds, db_rows *ret_rows)
 {
     return fails(d) ? d->fault : d->engine->query(d, sql, binds, n_binds, ret_rows);
+}
+
+ku_status db_query_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, db_rows *ret_rows)
+{
+    assert(n_rows > 0);
+    return fails(d) ? d->fault : d->engine->query_many(d, sql, values, n_columns, n_rows, ret_rows);
+}
+
+void db_prefetch(db *d, int sql, const db_value *binds, size_t n_binds)
+{
+    d->engine->prefetch(d, sql, binds, n_binds);
 }
 
 ku_status db_query_text(db *d, ku_str sql, const db_value *binds, size_t n_binds, db_rows *ret_rows)
@@ -197,7 +280,37 @@ ku_id db_column_id(const db_rows *rows, int column)
 
 ku_status db_ensure_table(db *d, const db_table *table, ku_error *ret_error)
 {
-    return d->engine->ensure_table(d, table, ret_error);
+    return d->engine->ensure_table(d, table, false, ret_error);
+}
+
+ku_status db_check_table(db *d, const db_table *table, ku_error *ret_error)
+{
+    return d->engine->ensure_table(d, table, true, ret_error);
+}
+
+void db_table_ddl(db_dialect dialect, const db_table *table, buffer *b)
+{
+    if (dialect == DB_SQLITE)
+        sqlite_table_ddl(table, b);
+    else
+        postgres_table_ddl(table, b);
+}
+
+/* ---- wake-ups -------------------------------------------------------------------------------- */
+
+ku_status db_bell_listen(db *d)
+{
+    return d->engine->bell_listen(d);
+}
+
+ku_status db_bell_ring(db *d)
+{
+    return d->engine->bell_ring(d);
+}
+
+ku_status db_bell_wait(db *d, int descriptor, int timeout_ms, bool *ret_rung)
+{
+    return d->engine->bell_wait(d, descriptor, timeout_ms, ret_rung);
 }
 
 /* Both engines quote names as the SQL standard does. */

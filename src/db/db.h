@@ -9,13 +9,15 @@
  * A connection belongs to one thread at a time.  A failing call returns a status and keeps the
  * engine's sentence for db_error():
  *
- *   KU_UNIQUE_VIOLATION  a unique or primary key says no; the transaction goes on
+ *   KU_UNIQUE_VIOLATION  a unique or primary key says no
  *   KU_CANCELLED         db_interrupt was called
  *   KU_UNAVAILABLE       busy, disk full, connection lost: worth a retry later
  *   KU_INTERNAL          anything else: a bug or a broken file
  *
- * Instants are stored as int64 microseconds, ids as 16 bytes, decimals as int64 units of the
- * column's scale, booleans as 0 and 1.
+ * On SQLite a transaction goes on after a failing statement; on PostgreSQL it is over (db_intact).
+ *
+ * Values go in and come out as int64 microseconds for instants, 16 bytes for ids, int64 units of
+ * the column's scale for decimals, 0 and 1 for booleans, whatever the engine stores.
  */
 #ifndef KU_DB_DB_H
 #define KU_DB_DB_H
@@ -78,7 +80,15 @@ typedef enum db_role {
     DB_READER, /* read-only */
 } db_role;
 
-/* Opens `sqlite:PATH` (or `sqlite::memory:`, which all connections with that catalog share). */
+typedef enum db_dialect { DB_SQLITE, DB_POSTGRES, DB_DIALECTS_ } db_dialect;
+
+/* Which engine a URL names.  KU_INVALID: none. */
+ku_status db_dialect_of(const char *url, db_dialect *ret_dialect, ku_error *ret_error);
+
+/*
+ * Opens `sqlite:PATH` (or `sqlite::memory:`, which all connections with that catalog share) or
+ * `postgresql://…` (libpq's URIs: several hosts, target_session_attrs, options).
+ */
 ku_status db_open(
     const char *url, db_role role, const db_catalog *catalog, db **ret_db, ku_error *ret_error);
 void db_close(db *d);
@@ -90,6 +100,15 @@ void db_interrupt(db *d);
 void db_watch(db *d, bool (*stop)(void *context), void *context);
 /* The engine's text of a statement, for scripts of sql/ (db_script). */
 ku_str db_statement_text(const db *d, int sql);
+ku_str db_dialect_text(db_dialect dialect, int sql);
+/* Other processes may write to the same database (PostgreSQL); false: this one owns it. */
+bool db_is_shared(const db *d);
+/*
+ * Was the last failure one that nothing but time or another connection was to blame for: a lost
+ * connection, a deadlock, a lock that was not given, a primary that is one no more?  The same
+ * transaction may succeed when it is run again (design: the retry table of ordering.md).
+ */
+bool db_may_retry(const db *d);
 /*
  * For tests of what happens then: the call with that number from now on (1: the next) fails with
  * the status, once, without reaching the engine.  0: none will.
@@ -99,7 +118,10 @@ void db_fail_after(db *d, int64_t calls, ku_status status);
 /* ---- transactions ---------------------------------------------------------------------------- */
 
 ku_status db_begin(db *d);  /* a writer's: takes the write lock; a reader's: one snapshot */
-ku_status db_commit(db *d); /* on disk when it returns; failed: nothing of it is there */
+ku_status db_commit(db *d); /* on disk when it returns; failed: nothing of it is there, unless … */
+/* … the connection was lost after COMMIT had left: whether it is there cannot be known from here.
+ */
+bool db_outcome_unknown(const db *d);
 void db_rollback(db *d);
 /* False: the engine has ended the transaction by itself; statements would commit one by one. */
 bool db_intact(const db *d);
@@ -118,14 +140,27 @@ bool db_upkeep(db *d, bool idle);
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
+/*
+ * A statement is written either for one row of binds (db_run, db_query) or for many (db_run_many,
+ * db_send_many, db_query_many), and is called in that way only: on PostgreSQL each bind of the
+ * second kind is an array with a value per row, and the statement takes them apart with unnest.
+ */
+
 /* Runs a statement; *ret_changes (may be NULL) is the number of rows it touched. */
 ku_status db_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes);
-/*
- * Runs one statement for many rows of binds (`n_rows` × `n_columns` values, row by row); on an
- * engine with set-based statements that is one round trip.
- */
+/* Runs one statement for many rows of binds (`n_rows` × `n_columns` values, row by row). */
 ku_status db_run_many(
     db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *ret_changes);
+/*
+ * The same without waiting: what becomes of it is known after db_settle (at the latest), which
+ * fills `*changes` (may be NULL; must live until then).  A statement that was sent and failed makes
+ * db_settle or db_commit fail, whichever comes first.  The values are not needed any more when this
+ * returns.  On SQLite it is run at once.
+ */
+ku_status db_send_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *changes);
+/* Waits for everything that was sent.  The first failure among it is returned. */
+ku_status db_settle(db *d);
 /* Several statements without binds: DDL. */
 ku_status db_script(db *d, ku_str sql);
 
@@ -134,9 +169,20 @@ typedef struct db_rows {
     db *d;
     void *statement;
     int slot;
+    const db_value *values; /* of db_query_many: what is still to be bound */
+    size_t n_columns, n_left;
 } db_rows;
 
 ku_status db_query(db *d, int sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
+/* A query for many rows of binds (at least one); the values must live until db_rows_done. */
+ku_status db_query_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, db_rows *ret_rows);
+/*
+ * Says that db_query will soon be called with just this: an engine with round trips sends it along
+ * with what comes before, and the call finds its answer there.  A hint: it cannot fail.  Forgotten
+ * when the transaction ends.
+ */
+void db_prefetch(db *d, int sql, const db_value *binds, size_t n_binds);
 /* A statement that is in no catalog: lists with filters.  Kept prepared for a while by its text. */
 ku_status db_query_text(
     db *d, ku_str sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
@@ -152,12 +198,27 @@ double db_column_double(const db_rows *rows, int column);
 ku_str db_column_text(const db_rows *rows, int column);
 ku_id db_column_id(const db_rows *rows, int column);
 
+/* ---- wake-ups between processes -------------------------------------------------------------- */
+
+/*
+ * A bell that every process with the same database hears; a hint, never needed for correctness.
+ * Only where db_is_shared; on a connection of its own, outside transactions.
+ */
+ku_status db_bell_listen(db *d);
+ku_status db_bell_ring(db *d);
+/*
+ * Waits until another process has rung, the descriptor is readable (-1: none) or the time is up
+ * (-1: never).  KU_UNAVAILABLE: the connection is lost; listen again.
+ */
+ku_status db_bell_wait(db *d, int descriptor, int timeout_ms, bool *ret_rung);
+
 /* ---- tables of features ---------------------------------------------------------------------- */
 
 typedef struct db_column {
     ku_str name;
     ku_kind kind;
     bool nullable;
+    bool sum; /* db_table_statements.add adds to it */
     int scale;
 } db_column;
 
@@ -183,6 +244,37 @@ typedef struct db_table {
  * another type, or the key differs.
  */
 ku_status db_ensure_table(db *d, const db_table *table, ku_error *ret_error);
+
+/* Like db_ensure_table, but changes nothing: KU_NOT_FOUND, with the place, if something is missing.
+ */
+ku_status db_check_table(db *d, const db_table *table, ku_error *ret_error);
+/* The script that db_ensure_table would run where nothing is there yet. */
+void db_table_ddl(db_dialect dialect, const db_table *table, buffer *b);
+
+/*
+ * The statements on a table's rows.  Where several processes write, a row carries a revision: how
+ * often it was written.  Whoever changes a row that was read writes with the revision it had, and
+ * finds by the number of changes that somebody else was there first.  Where one process owns the
+ * database a row that is there has the revision DB_REVISION_ANY and nothing is compared.
+ *
+ *   get        binds: the key's columns → all columns but the first (tenant), then the revision
+ *   insert     for many; binds: all columns.  A row that is there already is left alone, not
+ * counted update     for many; binds: all columns, revision.  Counts only rows that were at their
+ * revision put        for many; binds: all columns.  Inserts or replaces add        for many;
+ * binds: all columns.  Inserts, or adds the sums and replaces the rest remove     for many; binds:
+ * the key's columns remove_at  for many; binds: the key's columns, revision.  Counts as update does
+ *
+ * A row's revision is 1 after insert.  The rows of one call must differ in their keys, and should
+ * come sorted by them: that is the order in which they are locked.
+ */
+#define DB_REVISION_ANY INT64_C(-1)
+
+typedef struct db_table_statements {
+    int get, insert, update, put, add, remove, remove_at;
+} db_table_statements;
+
+/* Composes them; all of `table` is copied.  Before the first connection is opened. */
+db_table_statements db_catalog_add_table(db_catalog *catalog, const db_table *table);
 
 /* `"name"`, quoted for the engine. */
 void db_quote_name(buffer *b, ku_str name);

@@ -14,6 +14,8 @@
 
 typedef struct db_engine {
     const char *const *texts; /* of sql/, SQL_COUNT_ of them */
+    db_dialect dialect;
+    bool shared; /* other processes may write to the same database */
     ku_status (*open)(const char *place, db_role role, const db_catalog *catalog, db **ret_db,
         ku_error *ret_error);
     void (*close)(db *d);
@@ -29,10 +31,17 @@ typedef struct db_engine {
     void (*rollback_to)(db *d);
     bool (*upkeep)(db *d, bool idle);
 
+    ku_status (*run)(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes);
     ku_status (*run_many)(db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows,
         int64_t *ret_changes);
+    ku_status (*send_many)(
+        db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *changes);
+    ku_status (*settle)(db *d);
     ku_status (*script)(db *d, ku_str sql);
     ku_status (*query)(db *d, int sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
+    ku_status (*query_many)(
+        db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, db_rows *ret_rows);
+    void (*prefetch)(db *d, int sql, const db_value *binds, size_t n_binds);
     ku_status (*query_text)(
         db *d, ku_str sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
     ku_status (*next)(db_rows *rows, bool *ret_row);
@@ -44,18 +53,27 @@ typedef struct db_engine {
     ku_str (*column_text)(const db_rows *rows, int column);
     ku_id (*column_id)(const db_rows *rows, int column);
 
-    ku_status (*ensure_table)(db *d, const db_table *table, ku_error *ret_error);
+    /* Creates or completes the table; with `check_only` says what is missing instead. */
+    ku_status (*ensure_table)(db *d, const db_table *table, bool check_only, ku_error *ret_error);
+
+    /* NULL where `shared` is false */
+    ku_status (*bell_listen)(db *d);
+    ku_status (*bell_ring)(db *d);
+    ku_status (*bell_wait)(db *d, int descriptor, int timeout_ms, bool *ret_rung);
 } db_engine;
 
 struct db {
     const db_engine *engine;
     const db_catalog *catalog;
+    bool may_retry;         /* what the last failure was: see db_may_retry … */
+    bool outcome_unknown;   /* … and db_outcome_unknown; the engine sets both */
     int64_t calls_to_fault; /* 0: none is planned; see db_fail_after */
     ku_status fault;
     char error[512];
 };
 
 extern const db_engine sqlite_engine;
+extern const db_engine postgres_engine;
 
 /* A database that lives as long as its catalog; guarded by `lock`. */
 typedef struct memory_place {
@@ -63,12 +81,36 @@ typedef struct memory_place {
     char folder[256]; /* empty: not made yet */
 } memory_place;
 
+/* A statement that is not in sql/, in each dialect; NUL-terminated. */
+typedef struct catalog_text {
+    ku_str text[DB_DIALECTS_];
+} catalog_text;
+
 struct db_catalog {
     arena arena;
-    ku_str *texts; /* NUL-terminated; statement SQL_COUNT_ + i */
+    catalog_text *texts; /* statement SQL_COUNT_ + i */
     size_t n_texts, capacity;
     memory_place *memory;
 };
+
+/* Adds a statement whose text differs between the engines; the texts are copied. */
+int db_catalog_add_dialects(db_catalog *catalog, const ku_str texts[DB_DIALECTS_]);
+
+/* table_sql.c: the text of a table's statement.  The engines' columns are in *_table.c. */
+typedef enum table_verb {
+    TABLE_GET,
+    TABLE_INSERT,
+    TABLE_UPDATE,
+    TABLE_PUT,
+    TABLE_ADD,
+    TABLE_REMOVE,
+    TABLE_REMOVE_AT,
+} table_verb;
+void table_statement(db_dialect dialect, const db_table *table, table_verb verb, buffer *b);
+/* The name of a column's type there: `uuid`, `bigint` … */
+const char *postgres_type(const db_column *column);
+void sqlite_table_ddl(const db_table *table, buffer *b);
+void postgres_table_ddl(const db_table *table, buffer *b);
 
 /* Makes the folder of the catalog's database in memory, if that has not been done; false: errno. */
 bool memory_place_make(memory_place *place);

@@ -384,6 +384,8 @@ static bool sqlite_upkeep(db *d, bool idle)
 
 const db_engine sqlite_engine = {
     .texts = sql_sqlite_texts,
+    .dialect = DB_SQLITE,
+    .shared = false,
     .open = sqlite_open,
     .close = sqlite_close,
     .interrupt = sqlite_interrupt,
@@ -396,9 +398,14 @@ const db_engine sqlite_engine = {
     .release = sqlite_release,
     .rollback_to = sqlite_rollback_to,
     .upkeep = sqlite_upkeep,
+    .run = sqlite_run,
     .run_many = sqlite_run_many,
+    .send_many = sqlite_run_many,
+    .settle = sqlite_settle,
     .script = sqlite_script,
     .query = sqlite_query,
+    .query_many = sqlite_query_many,
+    .prefetch = sqlite_prefetch,
     .query_text = sqlite_query_text,
     .next = sqlite_next,
     .rows_done = sqlite_rows_done,

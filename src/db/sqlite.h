@@ -72,8 +72,13 @@ ku_status sqlite_failed(sqlite_db *s, int result);
 /* sqlite_statement.c */
 ku_status sqlite_run_many(
     db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, int64_t *ret_changes);
+ku_status sqlite_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes);
+ku_status sqlite_settle(db *d);
 ku_status sqlite_script(db *d, ku_str sql);
 ku_status sqlite_query(db *d, int sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
+ku_status sqlite_query_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, db_rows *ret_rows);
+void sqlite_prefetch(db *d, int sql, const db_value *binds, size_t n_binds);
 ku_status sqlite_query_text(
     db *d, ku_str sql, const db_value *binds, size_t n_binds, db_rows *ret_rows);
 ku_status sqlite_next(db_rows *rows, bool *ret_row);
@@ -87,6 +92,6 @@ ku_id sqlite_column_id(const db_rows *rows, int column);
 void sqlite_finalize_all(sqlite_db *s);
 
 /* sqlite_table.c */
-ku_status sqlite_ensure_table(db *d, const db_table *table, ku_error *ret_error);
+ku_status sqlite_ensure_table(db *d, const db_table *table, bool check_only, ku_error *ret_error);
 
 #endif

@@ -133,6 +133,26 @@ ku_status sqlite_run_many(
     return status;
 }
 
+ku_status sqlite_run(db *d, int sql, const db_value *binds, size_t n_binds, int64_t *ret_changes)
+{
+    return sqlite_run_many(d, sql, binds, n_binds, 1, ret_changes);
+}
+
+/* What is sent has run when the call returns, and has said there what became of it. */
+ku_status sqlite_settle(db *d)
+{
+    (void)d;
+    return KU_OK;
+}
+
+void sqlite_prefetch(db *d, int sql, const db_value *binds, size_t n_binds)
+{
+    (void)d;
+    (void)sql;
+    (void)binds;
+    (void)n_binds; /* there is no way to the database that could be saved */
+}
+
 ku_status sqlite_script(db *d, ku_str sql)
 {
     sqlite_db *s = (sqlite_db *)d;
@@ -186,6 +206,20 @@ ku_status sqlite_query(db *d, int sql, const db_value *binds, size_t n_binds, db
 
     ku_status status = take(s, sql, &handle, &slot);
     return status == KU_OK ? start(s, handle, slot, binds, n_binds, ret_rows) : status;
+}
+
+/* The rows of the first binds come first, then those of the second …: see sqlite_next. */
+ku_status sqlite_query_many(
+    db *d, int sql, const db_value *values, size_t n_columns, size_t n_rows, db_rows *ret_rows)
+{
+    ku_status status = sqlite_query(d, sql, values, n_columns, ret_rows);
+
+    if (status == KU_OK) {
+        ret_rows->values = values + n_columns;
+        ret_rows->n_columns = n_columns;
+        ret_rows->n_left = n_rows - 1;
+    }
+    return status;
 }
 
 /* The slot for a text: the one that has it, an empty one, or the one not used for longest. */
@@ -247,6 +281,17 @@ ku_status sqlite_next(db_rows *rows, bool *ret_row)
     if (rows->statement == NULL)
         return KU_OK;
     int result = sqlite3_step(rows->statement);
+    while (result == SQLITE_DONE && rows->n_left > 0) {
+        sqlite3_reset(rows->statement);
+        ku_status bound = bind_all(s, rows->statement, rows->values, rows->n_columns, false);
+        if (bound != KU_OK) {
+            sqlite_rows_done(rows);
+            return bound;
+        }
+        rows->values += rows->n_columns;
+        rows->n_left--;
+        result = sqlite3_step(rows->statement);
+    }
     if (result == SQLITE_ROW) {
         *ret_row = true;
         return KU_OK;

@@ -206,28 +206,39 @@ static ku_status run_ddl(db *d, const db_table *table, buffer *b, ku_error *ret_
     return KU_OK;
 }
 
+static void put_create_table(buffer *b, const db_table *table)
+{
+    buffer_add_text(b, "CREATE TABLE ");
+    db_quote_name(b, table->name);
+    buffer_add_char(b, '(');
+    for (size_t i = 0; i < table->n_columns; i++) {
+        put_column(b, &table->columns[i], i >= table->n_key);
+        buffer_add_text(b, ", ");
+    }
+    buffer_add_text(b, "PRIMARY KEY(");
+    for (size_t i = 0; i < table->n_key; i++) {
+        buffer_add_text(b, i > 0 ? ", " : "");
+        db_quote_name(b, table->columns[i].name);
+    }
+    buffer_add_text(b, ")) WITHOUT ROWID");
+}
+
 static ku_status create_table(db *d, arena *a, const db_table *table, ku_error *ret_error)
 {
     buffer b = {.arena = a};
 
-    buffer_add_text(&b, "CREATE TABLE ");
-    db_quote_name(&b, table->name);
-    buffer_add_char(&b, '(');
-    for (size_t i = 0; i < table->n_columns; i++) {
-        put_column(&b, &table->columns[i], i >= table->n_key);
-        buffer_add_text(&b, ", ");
-    }
-    buffer_add_text(&b, "PRIMARY KEY(");
-    for (size_t i = 0; i < table->n_key; i++) {
-        buffer_add_text(&b, i > 0 ? ", " : "");
-        db_quote_name(&b, table->columns[i].name);
-    }
-    buffer_add_text(&b, ")) WITHOUT ROWID");
+    put_create_table(&b, table);
     return run_ddl(d, table, &b, ret_error);
 }
 
+static ku_status is_missing(const db_table *table, ku_str what, ku_error *ret_error)
+{
+    return error_set(ret_error, KU_NOT_FOUND, "table %" KU_PRI ": %" KU_PRI " is missing",
+        KU_FMT(table->name), KU_FMT(what));
+}
+
 static ku_status complete_table(db *d, arena *a, const db_table *table, const found_column *found,
-    size_t n_found, ku_error *ret_error)
+    size_t n_found, bool check_only, ku_error *ret_error)
 {
     ku_status status = compare_extra(table, found, n_found, ret_error);
 
@@ -239,6 +250,8 @@ static ku_status complete_table(db *d, arena *a, const db_table *table, const fo
             status = error_set(ret_error, KU_CONFLICT,
                 "table %" KU_PRI ", column %" KU_PRI ": the primary key there lacks it",
                 KU_FMT(table->name), KU_FMT(table->columns[i].name));
+        } else if (check_only) {
+            status = is_missing(table, table->columns[i].name, ret_error);
         } else {
             buffer b = {.arena = a};
             buffer_add_text(&b, "ALTER TABLE ");
@@ -278,8 +291,22 @@ static ku_status compare_index(
     return status;
 }
 
-static ku_status ensure_index(
-    db *d, arena *a, const db_table *table, const db_index *index, ku_error *ret_error)
+static void put_create_index(buffer *b, const db_table *table, const db_index *index)
+{
+    buffer_add_text(b, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    db_quote_name(b, index->name);
+    buffer_add_text(b, " ON ");
+    db_quote_name(b, table->name);
+    buffer_add_char(b, '(');
+    for (size_t i = 0; i < index->n_columns; i++) {
+        buffer_add_text(b, i > 0 ? ", " : "");
+        db_quote_name(b, index->columns[i]);
+    }
+    buffer_add_char(b, ')');
+}
+
+static ku_status ensure_index(db *d, arena *a, const db_table *table, const db_index *index,
+    bool check_only, ku_error *ret_error)
 {
     bool there, same;
     buffer b = {.arena = a};
@@ -290,25 +317,28 @@ static ku_status ensure_index(
             ret_error, status, "table %" KU_PRI ": %s", KU_FMT(table->name), db_error(d));
     if (there && same)
         return KU_OK;
+    if (check_only)
+        return is_missing(table, index->name, ret_error);
     if (there) {
         buffer_add_text(&b, "DROP INDEX ");
         db_quote_name(&b, index->name);
         buffer_add_text(&b, "; ");
     }
-    buffer_add_text(&b, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
-    db_quote_name(&b, index->name);
-    buffer_add_text(&b, " ON ");
-    db_quote_name(&b, table->name);
-    buffer_add_char(&b, '(');
-    for (size_t i = 0; i < index->n_columns; i++) {
-        buffer_add_text(&b, i > 0 ? ", " : "");
-        db_quote_name(&b, index->columns[i]);
-    }
-    buffer_add_char(&b, ')');
+    put_create_index(&b, table, index);
     return run_ddl(d, table, &b, ret_error);
 }
 
-ku_status sqlite_ensure_table(db *d, const db_table *table, ku_error *ret_error)
+void sqlite_table_ddl(const db_table *table, buffer *b)
+{
+    put_create_table(b, table);
+    buffer_add_text(b, ";\n");
+    for (size_t i = 0; i < table->n_indexes; i++) {
+        put_create_index(b, table, &table->indexes[i]);
+        buffer_add_text(b, ";\n");
+    }
+}
+
+ku_status sqlite_ensure_table(db *d, const db_table *table, bool check_only, ku_error *ret_error)
 {
     arena a = {0};
     found_column *found = NULL;
@@ -318,12 +348,15 @@ ku_status sqlite_ensure_table(db *d, const db_table *table, ku_error *ret_error)
     if (status != KU_OK)
         (void)error_set(
             ret_error, status, "table %" KU_PRI ": %s", KU_FMT(table->name), db_error(d));
+    else if (n_found == 0 && check_only)
+        status =
+            error_set(ret_error, KU_NOT_FOUND, "table %" KU_PRI " is missing", KU_FMT(table->name));
     else if (n_found == 0)
         status = create_table(d, &a, table, ret_error);
     else
-        status = complete_table(d, &a, table, found, n_found, ret_error);
+        status = complete_table(d, &a, table, found, n_found, check_only, ret_error);
     for (size_t i = 0; i < table->n_indexes && status == KU_OK; i++)
-        status = ensure_index(d, &a, table, &table->indexes[i], ret_error);
+        status = ensure_index(d, &a, table, &table->indexes[i], check_only, ret_error);
     arena_done(&a);
     return status;
 }

@@ -109,18 +109,50 @@ typedef struct snapshot {
     int state_version;
     ku_str state; /* JSON */
 } snapshot;
-/* The latest snapshot of that state version not beyond `to_version` (0: any); version 0: none. */
+/* The latest snapshot of that state version not beyond `to_version` (0: any); version 0: none.
+ * They are written by work_put_snapshot; older ones of the stream are replaced. */
 ku_status log_snapshot_find(ku_scope *scope, const ku_entity *entity, ku_id stream,
     int64_t to_version, snapshot *ret_snapshot);
-/* Writes it through scope->db at once (a writer's); older ones of the stream are replaced. */
-ku_status log_snapshot_put(
-    ku_scope *scope, ku_id tenant, const ku_entity *entity, ku_id stream, const snapshot *snapshot);
+
+/* ---- lanes.c: how many lanes tenants have ---------------------------------------------------- */
+
+/* What is known of the tenants with more than one; owned by one thread. */
+typedef struct lane_counts lane_counts;
+
+lane_counts *lane_counts_new(void);
+void lane_counts_free(lane_counts *counts);
+/* Reads them again if that was more than a few seconds ago (by CLOCK_MONOTONIC). */
+ku_status lane_counts_refresh(lane_counts *counts, db *d);
+/* The lane of a new stream: by the hash of its id.  An old count is as good: lanes never go away.
+ */
+int32_t lane_counts_choose(const lane_counts *counts, ku_id tenant, ku_id stream);
+/*
+ * Gives a tenant so many lanes (1 to LIMIT_LANES), for streams that begin from now on; those that
+ * are there stay where they are.  In a transaction.  KU_INVALID: fewer than it has, or too many.
+ */
+ku_status log_set_lanes(ku_scope *scope, ku_id tenant, int32_t lanes);
+typedef struct tenant_lanes {
+    ku_id tenant;
+    int32_t lanes;
+    int64_t events; /* in all of them */
+} tenant_lanes;
+/* All tenants that have events or more than one lane; in the scope's memory. */
+ku_status log_tenants(ku_scope *scope, tenant_lanes **ret_tenants, size_t *ret_count);
 
 /* ---- schema.c: the tables of the log, created and migrated ----------------------------------- */
 
+/*
+ * Brings the tables of the log to the program's version, in the transaction that log_schema_begin
+ * has opened; it also keeps other processes from doing the same (the lock goes with the
+ * transaction).  KU_CONFLICT: the tables are newer than the program.
+ */
+ku_status log_schema_begin(db *d, ku_error *ret_error);
 ku_status log_schema_apply(db *d, ku_error *ret_error);
-/* KU_CONFLICT: the file is newer than the program; KU_NOT_FOUND: no tables yet. */
+/* KU_CONFLICT: the tables are newer than the program; KU_NOT_FOUND: there are none, or older ones.
+ */
 ku_status log_schema_check(db *d, ku_error *ret_error);
+/* The script that would be run where nothing is there yet. */
+void log_schema_print(db_dialect dialect, buffer *b);
 
 /* ---- check.c: integrity ---------------------------------------------------------------------- */
 
@@ -143,15 +175,17 @@ typedef struct stored_request {
     ku_str reply;
 } stored_request;
 ku_status log_request_find(ku_scope *scope, ku_str request_id, stored_request *ret_request);
-/* Written at once through scope->db; `expires` is when it may be forgotten. */
-ku_status log_request_put(db *d, ku_id tenant, ku_str user, ku_str request_id, ku_id fingerprint,
-    int http_status, ku_str reply, ku_time now, ku_time expires);
+/* Replies are stored by work_put_request. */
 /* Forgets at most `limit` that have expired. */
 ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purged);
 
 /* ---- cursor.c: where consumers are ----------------------------------------------------------- */
 
+/* Whose a lane is for a consumer, where several processes share the database. */
+typedef enum cursor_lease { LEASE_FREE, LEASE_MINE, LEASE_ANOTHERS } cursor_lease;
+
 typedef struct cursor {
+    ku_str consumer;
     ku_id tenant;
     int32_t lane;
     int64_t position;
@@ -161,19 +195,30 @@ typedef struct cursor {
     ku_str status;    /* idle, backoff, halted */
     ku_str last_error;
     ku_time updated_at;
+    int64_t epoch; /* raised by every claim: what was claimed since cannot be moved */
+    cursor_lease lease;
 } cursor;
-/* Lanes whose head is beyond the consumer's cursor (also those that have no cursor yet: position
- * 0). */
+/*
+ * Lanes whose head is beyond a consumer's cursor (also those that have no cursor yet: position 0),
+ * for all the named consumers (a JSON array) in one query, sorted by consumer, tenant and lane.
+ * `owner` is who asks.  Where the database is not shared every lane is LEASE_MINE, epoch 0.
+ */
 ku_status log_cursors_behind(
-    ku_scope *scope, ku_str consumer, cursor **ret_cursors, size_t *ret_count);
+    ku_scope *scope, ku_str consumers_json, ku_id owner, cursor **ret_cursors, size_t *ret_count);
 /* All lanes with the consumer's cursors. */
 ku_status log_cursors(
     ku_scope *scope, ku_str consumer, ku_id tenant, cursor **ret_cursors, size_t *ret_count);
-/* Compare and set: false in *ret_moved if the cursor is not at `from` any more. */
-ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, int64_t from,
-    int64_t to, ku_time now, bool *ret_moved);
 /*
- * Notes a failure; the position stays.  False in *ret_noted (may be NULL): the cursor is elsewhere.
+ * Claims what is LEASE_FREE among the cursors, by compare-and-set, for LEASE_MS from now by the
+ * database's clock; position and epoch of those it got are what they are now, the others become
+ * LEASE_ANOTHERS.  Moving a cursor renews its lease.
+ */
+ku_status log_cursors_claim(ku_scope *scope, ku_id owner, cursor *cursors, size_t count);
+/* Gives back whatever the owner has leased. */
+ku_status log_cursors_release(db *d, ku_id owner);
+/*
+ * Notes a failure; the position stays.  False in *ret_noted (may be NULL): the cursor is elsewhere,
+ * or was claimed by somebody else.
  */
 ku_status log_cursor_fail(
     db *d, ku_str consumer, const cursor *cursor, ku_time now, bool *ret_noted);

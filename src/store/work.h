@@ -4,9 +4,9 @@
  * A writer's transaction carries a batch of scopes.  Each scope works in a layer of its own above
  * the batch's layer: it sees the database, what earlier scopes of the batch have left, and what it
  * did itself.  When the scope succeeds its layer is merged into the batch's; when it fails the
- * layer is dropped and nothing has to be undone.  At the end of the batch work_flush writes
- * everything: streams, read-model rows (by the application's callback), lane heads, events — the
- * heads late, because on PostgreSQL a lane's row is locked from then on (design: lock order).
+ * layer is dropped and nothing has to be undone.  At the end of the batch everything is written:
+ * streams, cursors, read-model rows (by the application), lane heads, events — the heads late,
+ * because on PostgreSQL a lane's row is locked from then on (design: lock order).
  *
  * Events get their positions in work_number, after the last scope and before replies are written.
  *
@@ -46,6 +46,35 @@ typedef struct pending_event {
     struct pending_event *next;
 } pending_event;
 
+/* A consumer's cursor that moves in the transaction, if it is where it was found. */
+typedef struct cursor_move {
+    ku_str consumer;
+    ku_id tenant;
+    int32_t lane;
+    int64_t from, to, epoch;
+    bool *lost; /* set if it was not there any more; must live until the flush */
+    struct cursor_move *next;
+} cursor_move;
+
+/* A stored reply of a request that the transaction answers. */
+typedef struct pending_request {
+    ku_id tenant, fingerprint;
+    ku_str user, request_id, reply;
+    int http_status;
+    ku_time expires;
+    struct pending_request *next;
+} pending_request;
+
+/* A snapshot that a scope made. */
+typedef struct pending_snapshot {
+    ku_id tenant, stream;
+    ku_str entity;
+    int64_t version;
+    int state_version;
+    ku_str state; /* JSON */
+    struct pending_snapshot *next;
+} pending_snapshot;
+
 typedef struct work work;
 struct work {
     db *d;                /* the writer's connection */
@@ -57,7 +86,11 @@ struct work {
     stream_state *first_stream, *last_stream;
     pending_event *first, *last;
     size_t n_events;
-    struct row_layer *rows; /* the application's part: read-model rows */
+    cursor_move *moves;
+    pending_snapshot *snapshots;
+    pending_request *requests;       /* of a batch */
+    const struct lane_counts *lanes; /* of a batch: how many each tenant has; NULL: one */
+    struct row_layer *rows;          /* the application's part: read-model rows */
 };
 
 void work_init(work *w, db *d, work *parent, arena *arena);
@@ -81,12 +114,27 @@ ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
     ku_status (*callback)(ku_scope *scope, const pending_event *pending, void *context),
     void *context);
 
-/* Gives every pending event its position (moves the heads; sorted by tenant and lane). */
-ku_status work_number(work *batch);
+/* Notes what the transaction is to write as well; the struct is copied, text is borrowed. */
+void work_move_cursor(ku_scope *scope, const cursor_move *move);
+void work_put_snapshot(ku_scope *scope, const pending_snapshot *snapshot);
+void work_put_request(work *batch, const pending_request *request);
+
 /*
- * Writes streams and events.  Call after work_number.  KU_VERSION_CONFLICT: somebody else has
- * written one of the streams since it was read; the scopes have to run again.
+ * The end of a batch, in the order in which locks are taken: streams, cursors, (the application's
+ * rows,) lane heads.
+ *
+ *   work_flush_streams   sends streams and cursor moves
+ *   work_number          moves the heads, waits, and gives every pending event its position
+ *   work_flush_events    sends events, keys, snapshots and stored replies
+ *
+ * On an engine with round trips that is one for the first two and one, together with COMMIT, for
+ * the third; stored replies cost one more, because their outcome has to be known before.
+ *
+ * KU_VERSION_CONFLICT from any of them: somebody else has written a stream or a stored reply, or
+ * moved a cursor, since it was read; the scopes have to run again.
  */
-ku_status work_flush(work *batch);
+ku_status work_flush_streams(work *batch);
+ku_status work_number(work *batch);
+ku_status work_flush_events(work *batch);
 
 #endif
