@@ -25,12 +25,23 @@ static bool names_same_variable(const char *a, const char *b)
     return strncmp(a, b, len) == 0 && b[len] == '=';
 }
 
+static char database_variable[1100]; /* empty: none */
+
+void process_set_database(const char *url)
+{
+    if (url != NULL)
+        (void)snprintf(database_variable, sizeof database_variable, "KUMIKO_DATABASE_URL=%s", url);
+    else
+        database_variable[0] = '\0';
+}
+
 /* The environment of the child: the test's own without ours, the usual values, what was asked for.
  */
 static const char **make_environment(const char *const *env)
 {
-    static const char *const usual[] = {"KUMIKO_LISTEN=127.0.0.1:0", "JWT_SECRET=" TEST_SECRET};
-    size_t n = 3;
+    const char *const usual[] = {
+        "KUMIKO_LISTEN=127.0.0.1:0", "JWT_SECRET=" TEST_SECRET, database_variable};
+    size_t n = 4;
     for (char **variable = environ; *variable != NULL; variable++)
         n++;
     for (size_t i = 0; env != NULL && env[i] != NULL; i++)
@@ -43,7 +54,7 @@ static const char **make_environment(const char *const *env)
             made[out++] = *variable;
     }
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
-        bool replaced = false;
+        bool replaced = usual[i][0] == '\0';
         for (size_t k = 0; env != NULL && env[k] != NULL; k++)
             replaced |= names_same_variable(usual[i], env[k]);
         if (!replaced)

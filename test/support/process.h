@@ -9,7 +9,8 @@
  *     process_done(&server);
  *
  * The environment is the test's own, less every KUMIKO_ and JWT_ variable, with
- * KUMIKO_LISTEN=127.0.0.1:0 and JWT_SECRET=TEST_SECRET unless the test names its own.
+ * KUMIKO_LISTEN=127.0.0.1:0 and JWT_SECRET=TEST_SECRET unless the test names its own, and with what
+ * process_set_database said.
  */
 #ifndef TEST_SUPPORT_PROCESS_H
 #define TEST_SUPPORT_PROCESS_H
@@ -36,6 +37,12 @@ typedef struct process {
     size_t output_len;
     bool output_ended;
 } process;
+
+/*
+ * Programs started from now on have KUMIKO_DATABASE_URL=url, unless the test names its own; NULL:
+ * they have none.
+ */
+void process_set_database(const char *url);
 
 /*
  * Starts argv[0] with further `NAME=value` variables (NULL-terminated, may be NULL) in `dir` (NULL:
