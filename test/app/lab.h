@@ -1,6 +1,6 @@
 /*
- * What the tests of the application share: a database file in a folder of its own, a clock that the
- * test sets, a log that the test reads, and a way to run any function as a write or a query.
+ * What the tests of the application share: a database of its own, a clock that the test sets, a log
+ * that the test reads, and a way to run any function as a write or a query.
  *
  * A feature under test is called `lab` and lists LAB_DO among its writes and queries; lab_write
  * then runs a body as `lab:write:do`, with everything a command has.  lab_hold stops the writer so
@@ -27,11 +27,10 @@
 #include "base/limits.h"
 #include "kumiko/app.h"
 #include "store/log.h"
+#include "support/database.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -41,8 +40,8 @@
 enum { LAB_LOG_BYTES = 1 << 16 };
 
 typedef struct lab {
-    char dir[64];
-    char url[96];
+    test_database *database; /* NULL: it looks into another one's */
+    const char *url;
     ku_app *app;
     _Atomic int64_t now_us;
     /* of the last lab_write, lab_query, lab_call */
@@ -114,14 +113,13 @@ static LAB_UNUSED bool lab_logged(lab *l, const char *text)
     return found;
 }
 
-/* A folder, and a clock at 2026-01-01T00:00:00Z. */
+/* A database, and a clock at 2026-01-01T00:00:00Z. */
 static LAB_UNUSED lab *lab_new(void)
 {
     lab *l = mem_zero(1, sizeof(*l));
 
-    strcpy(l->dir, "/tmp/kumiko-lab-XXXXXX");
-    assert_non_null(mkdtemp(l->dir));
-    (void)snprintf(l->url, sizeof(l->url), "sqlite:%s/lab.db", l->dir);
+    l->database = test_database_new();
+    l->url = l->database->url;
     atomic_store(&l->now_us, INT64_C(1767225600) * 1000000);
     pthread_mutex_init(&l->log_lock, NULL);
     return l;
@@ -137,18 +135,7 @@ static LAB_UNUSED void lab_close(lab *l)
 static LAB_UNUSED void lab_free(lab *l)
 {
     lab_close(l);
-    DIR *dir = opendir(l->dir);
-    assert_non_null(dir);
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        char path[400];
-        if (entry->d_name[0] == '.')
-            continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", l->dir, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(dir);
-    (void)rmdir(l->dir);
+    test_database_free(l->database);
     pthread_mutex_destroy(&l->log_lock);
     free(l);
 }
@@ -393,25 +380,12 @@ static LAB_UNUSED void lab_release(lab_hold *h)
     (void)sem_destroy(&h->left);
 }
 
-/* ---- looking into the file ------------------------------------------------------------------- */
+/* ---- looking into the database --------------------------------------------------------------- */
 
 /* The one integer that a statement gives, read beside the application. */
 static LAB_UNUSED int64_t lab_sql(const lab *l, const char *sql)
 {
-    sqlite3 *handle = NULL;
-    sqlite3_stmt *statement = NULL;
-    int64_t value = INT64_MIN;
-
-    assert_int_equal(
-        sqlite3_open_v2(strchr(l->url, ':') + 1, &handle, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    sqlite3_busy_timeout(handle, 5000);
-    if (sqlite3_prepare_v2(handle, sql, -1, &statement, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(handle));
-    if (sqlite3_step(statement) == SQLITE_ROW)
-        value = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(handle);
-    return value;
+    return test_database_int(l->database, sql);
 }
 
 static LAB_UNUSED void lab_print_problem(void *context, ku_str sentence)

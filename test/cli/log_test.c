@@ -130,7 +130,7 @@ static void following_prints_what_is_committed_later(void **state)
 {
     world *w = *state;
     const char *const argv[] = {TEST_BIN_DIR "/showcase", "events", "--follow", "--json",
-        "--database", format(w, "sqlite:%s/kumiko.db", w->folder), NULL};
+        "--database", w->database->url, NULL};
     process follower;
 
     /* From a position on, so that it is known when it has started. */

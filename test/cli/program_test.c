@@ -4,7 +4,9 @@
 #include "cli/run.h"
 
 #include "kumiko/app.h"
+#include "support/database.h"
 #include "support/http_token.h"
+#include "support/process.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -374,23 +376,34 @@ static void an_unknown_disabled_feature_is_refused(void **state)
 
 /* ---- no database ---------------------------------------------------------------------------- */
 
+static bool is_made(const test_database *d)
+{
+    if (!test_engine_is_postgres())
+        return access(d->path, F_OK) == 0;
+    return test_database_int(d, "SELECT count(*) FROM pg_tables "
+                                "WHERE schemaname = current_schema()") > 0;
+}
+
 static void reading_commands_create_no_database(void **state)
 {
     static const char *const readers[] = {"events", "consumers", "projections", "check"};
-    char path[4096];
+    test_database *d = test_database_new();
 
-    (void)snprintf(path, sizeof(path), "%s/kumiko.db", (const char *)*state);
+    (void)state;
+    process_set_database(test_engine_is_postgres() ? d->url : NULL);
     for (size_t i = 0; i < KU_COUNT(readers); i++) {
-        ran r = RUN(*state, NULL, "showcase", readers[i]);
+        ran r = RUN(d->folder, NULL, "showcase", readers[i]);
         assert_int_not_equal(r.code, 0);
-        ASSERT_SAYS(&r, "kumiko.db");
-        assert_int_not_equal(access(path, F_OK), 0);
+        ASSERT_SAYS(&r, test_by_engine("kumiko.db", "kumiko schema apply"));
+        assert_false(is_made(d));
         ran_done(&r);
     }
-    ran r = RUN(*state, NULL, "showcase", "consumers", "restart", "x");
+    ran r = RUN(d->folder, NULL, "showcase", "consumers", "restart", "x");
     assert_int_not_equal(r.code, 0);
-    assert_int_not_equal(access(path, F_OK), 0);
+    assert_false(is_made(d));
     ran_done(&r);
+    process_set_database(NULL);
+    test_database_free(d);
 }
 
 int main(void)

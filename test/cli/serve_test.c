@@ -122,6 +122,7 @@ static void a_halted_consumer_says_why_and_can_be_restarted(void **state)
 
 static void restarting_beside_a_server_says_who_has_the_file(void **state)
 {
+    SKIP_ON_POSTGRES("nobody owns the database alone");
     world *w = *state;
     ran r = SHOWCASE(w, "consumers", "restart", revenue);
 
@@ -132,6 +133,7 @@ static void restarting_beside_a_server_says_who_has_the_file(void **state)
 
 static void a_second_server_on_the_file_says_who_has_it(void **state)
 {
+    SKIP_ON_POSTGRES("nobody owns the database alone");
     world *w = *state;
     ran r = SHOWCASE(w, "serve");
 
@@ -245,7 +247,8 @@ static char *output_at_a_terminal(world *w, const char *variable)
     const pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
     assert_true(pid >= 0);
     if (pid == 0) {
-        const char *const env[] = {"TERM=xterm", variable, NULL};
+        const char *const env[] = {
+            "TERM=xterm", variable, format(w, "KUMIKO_DATABASE_URL=%s", w->database->url), NULL};
         if (chdir(w->folder) == 0)
             (void)execle(TEST_BIN_DIR "/kumiko", "kumiko", "check", (char *)NULL, env);
         _exit(99);

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <sqlite3.h>
 
 const char *format(world *w, const char *text, ...)
 {
@@ -75,7 +74,10 @@ static world *world_new(void)
     world *w = calloc(1, sizeof(*w));
 
     assert_non_null(w);
-    w->folder = folder_new();
+    w->database = test_database_new();
+    w->folder = w->database->folder;
+    /* On SQLite a program's usual database is the file in its folder. */
+    process_set_database(test_engine_is_postgres() ? w->database->url : NULL);
     return w;
 }
 
@@ -109,7 +111,8 @@ int close_world(void **state)
 
     if (w->running)
         (void)world_stop(w);
-    folder_remove(w->folder);
+    process_set_database(NULL);
+    test_database_free(w->database);
     arena_done(&w->arena);
     free(w);
     return 0;
@@ -132,12 +135,5 @@ void assert_text(world *w, const ku_json *json, const char *path, const char *te
 
 void damage(world *w, const char *sql)
 {
-    sqlite3 *file;
-    char *message = NULL;
-
-    assert_int_equal(sqlite3_open(format(w, "%s/kumiko.db", w->folder), &file), SQLITE_OK);
-    if (sqlite3_exec(file, sql, NULL, NULL, &message) != SQLITE_OK)
-        print_error("%s\n", message);
-    assert_null(message);
-    assert_int_equal(sqlite3_close(file), SQLITE_OK);
+    test_database_run(w->database, sql);
 }

@@ -1,5 +1,5 @@
 /*
- * A world for the tests of commands: a folder with a server in it, and something in its database.
+ * A world for the tests of commands: a database, a server on it, and something in it.
  *
  * The showcase's world has two tenants: in the first an invoice is created, approved and paid, in
  * the second one is created.  The faulty world has a consumer that halts at its first event.
@@ -8,11 +8,13 @@
 #define TEST_CLI_WORLD_H
 
 #include "cli/run.h"
+#include "support/database.h"
 #include "support/http_client.h"
 #include "support/process.h"
 
 typedef struct world {
-    char *folder; /* its database is kumiko.db */
+    test_database *database;
+    const char *folder; /* the database's */
     process server;
     bool running;
     http_client *client;
@@ -38,7 +40,7 @@ const char *format(world *w, const char *text, ...) __attribute__((format(printf
 const ku_json *write_as(world *w, const char *tenant, const char *type, const char *payload);
 /* The id of a new invoice. */
 const char *create_invoice(world *w, const char *tenant, const char *customer);
-/* Changes the file behind everybody's back; no server may run. */
+/* Changes the database behind everybody's back; no server may run. */
 void damage(world *w, const char *sql);
 
 /* Runs a command of the showcase in the world's folder. */

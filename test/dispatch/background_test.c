@@ -5,6 +5,7 @@
  */
 #include "dispatch/bank.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>

@@ -189,11 +189,11 @@ static LAB_UNUSED ku_dispatch_result bank_dispatch(lab *l)
 static LAB_UNUSED int64_t bank_sum(
     const lab *l, uint32_t tenant, const char *table, const char *column, const char *owner)
 {
-    char sql[256];
+    char sql[256], id[40];
 
     (void)snprintf(sql, sizeof(sql),
-        "SELECT coalesce(sum(%s), 0) FROM %s WHERE owner = '%s' AND hex(tenant_id) LIKE '%%%02X'",
-        column, table, owner, (unsigned)tenant);
+        "SELECT coalesce(sum(%s), 0) FROM %s WHERE owner = '%s' AND tenant_id = %s", column, table,
+        owner, test_id_literal(lab_tenant(tenant), id));
     return lab_sql(l, sql);
 }
 

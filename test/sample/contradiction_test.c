@@ -127,7 +127,7 @@ static const char *problems_of(sample *s, const ku_feature *const *features)
     static ku_error error;
     const ku_app_options options = {
         .size = sizeof options,
-        .url = sample_format(s, "sqlite:%s/kumiko.db", s->dir),
+        .url = s->database->url,
         .features = features,
     };
     ku_app *app = NULL;

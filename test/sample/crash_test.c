@@ -155,12 +155,14 @@ static void assert_revenue_agrees_with_the_events(sample *s)
     for (int i = 0; i < count(list, "data"); i++) {
         const char *customer = at(list, sample_format(s, "data.%d.customer", i));
         const char *total = at(list, sample_format(s, "data.%d.totalCents", i));
-        assert_string_equal(total,
-            sample_sql(s, sample_format(s,
-                              "SELECT sum(json_extract(payload, '$.amountCents')) FROM ku_events "
-                              "WHERE type = 'showcase:event:invoice-paid' "
-                              "AND json_extract(payload, '$.customer') = '%s'",
-                              customer)));
+        const char *sql = test_by_engine("SELECT sum(payload ->> 'amountCents')",
+            "SELECT sum((payload::json ->> 'amountCents')::bigint)");
+        const char *customer_of = test_by_engine("payload", "payload::json");
+        assert_string_equal(
+            total, sample_sql(s, sample_format(s,
+                                     "%s FROM ku_events WHERE type = 'showcase:event:invoice-paid' "
+                                     "AND %s ->> 'customer' = '%s'",
+                                     sql, customer_of, customer)));
     }
 }
 

@@ -173,7 +173,7 @@ static void a_feature_that_is_switched_off_says_so(void **state)
     static ku_error error;
     const ku_app_options options = {
         .size = sizeof options,
-        .url = sample_format(s, "sqlite:%s/kumiko.db", s->dir),
+        .url = s->database->url,
         .features = KU_LIST(ku_feature, &notes_feature, &staff_feature),
         .disabled_features = KU_NAMES("notes"),
     };

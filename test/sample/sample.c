@@ -10,9 +10,7 @@
 #include "sample/probe.h"
 
 #include <assert.h>
-#include <ftw.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +32,10 @@ static sample *new_sample(const char *program)
     sample *s = calloc(1, sizeof *s);
     assert(s != NULL);
     s->program = program;
-    const char *parent = getenv("TMPDIR");
-    (void)snprintf(
-        s->dir, sizeof s->dir, "%s/kumiko-sample-XXXXXX", parent != NULL ? parent : "/tmp");
-    char *made = mkdtemp(s->dir);
-    assert(made != NULL);
+    s->database = test_database_new();
+    s->dir = s->database->folder;
+    /* On SQLite a server's usual database is the file in its folder. */
+    process_set_database(test_engine_is_postgres() ? s->database->url : NULL);
     s->admin = sample_token(s, NULL, NULL, NULL);
     s->token = s->admin;
     return s;
@@ -83,18 +80,11 @@ int sample_stop(sample *s, int signal_number)
     return exit_code;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 int sample_close(sample *s)
 {
     int exit_code = s->running ? sample_stop(s, SIGTERM) : 0;
-    (void)nftw(s->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    process_set_database(NULL);
+    test_database_free(s->database);
     arena_done(&s->arena);
     free(s);
     return exit_code;
@@ -219,7 +209,7 @@ ku_app *sample_app(sample *s, const ku_feature *const *features, bool read_only)
     static const ku_feature *const usual[] = {&showcase_feature, &probe_feature, NULL};
     const ku_app_options options = {
         .size = sizeof options,
-        .url = sample_format(s, "sqlite:%s/kumiko.db", s->dir),
+        .url = s->database->url,
         .features = features != NULL ? features : usual,
         .read_only = read_only,
         .log = drop_line,
@@ -292,21 +282,9 @@ void sample_store_old_event(
 
 const char *sample_sql(sample *s, const char *sql)
 {
-    const char *path = sample_format(s, "%s/kumiko.db", s->dir);
-    sqlite3 *file = NULL;
-    sqlite3_stmt *statement = NULL;
-    assert_int_equal(sqlite3_open_v2(path, &file, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    if (sqlite3_prepare_v2(file, sql, -1, &statement, NULL) != SQLITE_OK) {
-        print_error("%s: %s\n", sql, sqlite3_errmsg(file));
-        fail();
-    }
-    const char *found = "(missing)";
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(statement, 0);
-        found = text != NULL ? sample_format(s, "%s", text) : "(null)";
-    }
-    (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(file);
+    char *text = test_database_text(s->database, sql);
+    const char *found = text != NULL ? sample_format(s, "%s", text) : "(missing)";
+    free(text);
     return found;
 }
 

@@ -1,6 +1,6 @@
 /*
- * What the tests of the samples share: a program under test with a folder of its own, requests in a
- * line, and assertions on members of an answer by their path.
+ * What the tests of the samples share: a program under test with a database of its own, requests in
+ * a line, and assertions on members of an answer by their path.
  *
  *     sample *s = *state;
  *     const answer *made = sample_write(s, "showcase:write:invoice:create",
@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "kumiko.h"
+#include "support/database.h"
 #include "support/http_client.h"
 #include "support/http_token.h"
 #include "support/process.h"
@@ -31,7 +32,8 @@ typedef struct sample {
     const char *program;    /* showcase, recipes */
     const char *const *env; /* for the server, NULL: nothing further */
     const char *flag;       /* of `serve`, NULL: none */
-    char dir[256];          /* the server works in it; its database is kumiko.db */
+    test_database *database;
+    const char *dir; /* its folder, in which the server works */
     process server;
     bool running;
     http_client *client;
@@ -40,11 +42,11 @@ typedef struct sample {
     arena arena;
 } sample;
 
-/* A fresh folder and a server in it, signed in as the administrator.  Free with sample_close. */
+/* A fresh database and a server on it, signed in as the administrator.  Free with sample_close. */
 sample *sample_open(const char *program);
 /* Stops the server as an operator would; its exit code, which is 0 unless something is wrong. */
 int sample_close(sample *s);
-/* The server alone, on the same file.  Stopping returns its exit code (or minus the signal). */
+/* The server alone, on the same database.  Stopping returns its exit code (or minus the signal). */
 void sample_start(sample *s);
 int sample_stop(sample *s, int signal_number);
 
@@ -67,7 +69,7 @@ const answer *sample_try_post(sample *s, const char *path, const char *body);
 
 /* ---- in process ------------------------------------------------------------------------------ */
 
-/* The same file without a server; `features` NULL: the showcase and the probe. */
+/* The same database without a server; `features` NULL: the showcase and the probe. */
 ku_app *sample_app(sample *s, const ku_feature *const *features, bool read_only);
 /* A write or a query of TEST_USER, role Admin, by its type. */
 const answer *sample_call(sample *s, ku_app *app, const char *type, const char *payload, ...)
@@ -78,7 +80,7 @@ const answer *sample_call(sample *s, ku_app *app, const char *type, const char *
  */
 void sample_store_old_event(
     sample *s, const char *stream, const char *name, int version, const char *payload);
-/* The first column of the first row, as text, read beside whoever has the file open. */
+/* The first column of the first row, as text, read beside whoever has it open. */
 const char *sample_sql(sample *s, const char *sql);
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -119,7 +121,7 @@ void check_text(const answer *a, const char *path,
 /* cmocka fixtures: the state is a sample of the program. */
 int open_showcase(void **state);
 int open_recipes(void **state);
-/* Only a folder; tests in process. */
+/* Only the database; tests in process. */
 int open_folder(void **state);
 int close_sample(void **state);
 

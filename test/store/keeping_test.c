@@ -360,8 +360,9 @@ static void a_file_of_a_newer_program_is_refused(void **state)
     log_fixture *f = *state;
     ku_error error = {.status = KU_OK};
 
-    assert_int_equal(
-        db_script(f->writer, KU_STR("INSERT INTO ku_schema VALUES (99, 0, '9.9.9')")), KU_OK);
+    const char *sql = test_by_engine("INSERT INTO ku_schema VALUES (99, 0, '9.9.9')",
+        "INSERT INTO ku_schema VALUES (99, now(), '9.9.9')");
+    assert_int_equal(db_script(f->writer, ku_str_from(sql)), KU_OK);
     assert_int_equal(log_schema_apply(f->writer, &error), KU_CONFLICT);
     assert_non_null(strstr(error.message, "version 99"));
     assert_non_null(strstr(error.message, "9.9.9"));
@@ -373,12 +374,11 @@ static void a_file_of_a_newer_program_is_refused(void **state)
 static void a_file_without_tables_is_not_a_log(void **state)
 {
     log_fixture *f = *state;
-    char url[128];
+    test_database *database = test_database_new();
     db *empty = NULL;
     ku_error error;
 
-    snprintf(url, sizeof(url), "sqlite:%s/empty.db", f->folder);
-    assert_int_equal(db_open(url, DB_WRITER, f->statements, &empty, &error), KU_OK);
+    assert_int_equal(db_open(database->url, DB_WRITER, f->statements, &empty, &error), KU_OK);
     assert_int_equal(log_schema_check(empty, &error), KU_NOT_FOUND);
     for (int64_t call = 1; call <= 6; call++) { /* each step of making them */
         db_fail_after(empty, call, KU_UNAVAILABLE);
@@ -395,6 +395,7 @@ static void a_file_without_tables_is_not_a_log(void **state)
     assert_int_equal(log_schema_apply(empty, &error), KU_OK);
     assert_int_equal(log_schema_check(empty, &error), KU_OK);
     db_close(empty);
+    test_database_free(database);
 }
 
 static void people_have_views(void **state)

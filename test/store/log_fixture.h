@@ -1,6 +1,6 @@
 /*
- * What the tests of the log share: a file in a folder of its own, a writer, a reader, and a small
- * domain.  Each test that includes it begins with `log_fixture *f = *state;`.
+ * What the tests of the log share: a database of its own, a writer, a reader, and a small domain.
+ * Each test that includes it begins with `log_fixture *f = *state;`.
  */
 #ifndef TEST_STORE_LOG_FIXTURE_H
 #define TEST_STORE_LOG_FIXTURE_H
@@ -16,8 +16,8 @@
 
 #include "db/sql.h"
 #include "store/log.h"
+#include "support/database.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -138,9 +138,8 @@ enum { NAMED, PRICED, CLOSED, CREATED, UPDATED, DELETED, RESTORED, FORGOTTEN };
 enum { SCOPES_MAX = 64 };
 
 typedef struct log_fixture {
-    char folder[64];
-    char path[80];
-    char url[96];
+    test_database *database;
+    const char *url;
     db_catalog *statements;
     event_catalog *events;
     db *writer, *reader;
@@ -155,23 +154,6 @@ typedef struct log_fixture {
 
     ku_scope read; /* a query's */
 } log_fixture;
-
-static void make_folder(char ret_folder[64])
-{
-    strcpy(ret_folder, "/tmp/kumiko-test-XXXXXX");
-    assert_non_null(mkdtemp(ret_folder));
-}
-
-static void remove_folder(const char *folder)
-{
-    struct dirent *entry;
-    DIR *directory = opendir(folder);
-
-    while ((entry = readdir(directory)) != NULL)
-        (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    closedir(directory);
-    assert_int_equal(rmdir(folder), 0);
-}
 
 static void open_writer(log_fixture *f)
 {
@@ -198,9 +180,8 @@ static int set_up(void **state)
 {
     log_fixture *f = mem_zero(1, sizeof(*f));
 
-    make_folder(f->folder);
-    snprintf(f->path, sizeof(f->path), "%s/log.db", f->folder);
-    snprintf(f->url, sizeof(f->url), "sqlite:%s", f->path);
+    f->database = test_database_new();
+    f->url = f->database->url;
     f->now = (ku_time){INT64_C(1795455006627000)};
     f->tenant = id_new(f->now);
     f->other_tenant = id_new(f->now);
@@ -237,7 +218,7 @@ static int tear_down(void **state)
     }
     event_catalog_free(f->events);
     db_catalog_free(f->statements);
-    remove_folder(f->folder);
+    test_database_free(f->database);
     free(f);
     return 0;
 }

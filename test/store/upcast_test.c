@@ -3,21 +3,20 @@
  */
 #include "store/log_fixture.h"
 
-static const char countries[] =
-    "CREATE TABLE countries(tenant_id BLOB, currency TEXT, country TEXT)";
+static void create_countries(log_fixture *f)
+{
+    const char *sql =
+        test_by_engine("CREATE TABLE countries(tenant_id BLOB, currency TEXT, country TEXT)",
+            "CREATE TABLE countries(tenant_id uuid, currency text, country text)");
+    assert_int_equal(db_script(f->writer, ku_str_from(sql)), KU_OK);
+}
 
 static void add_country(log_fixture *f, ku_id tenant, const char *currency, const char *country)
 {
-    char sql[256], id[37], hex[33];
-    size_t n = 0;
+    char sql[256], id[40];
 
-    ku_id_format(tenant, id);
-    for (const char *c = id; *c != '\0'; c++)
-        if (*c != '-')
-            hex[n++] = *c;
-    hex[n] = '\0';
-    snprintf(sql, sizeof(sql), "INSERT INTO countries VALUES (x'%s', '%s', '%s')", hex, currency,
-        country);
+    snprintf(sql, sizeof(sql), "INSERT INTO countries VALUES (%s, '%s', '%s')",
+        test_id_literal(tenant, id), currency, country);
     assert_int_equal(db_script(f->writer, ku_str_from(sql)), KU_OK);
 }
 
@@ -62,7 +61,7 @@ static void a_chain_of_migrations_ends_in_the_newest_struct(void **state)
     log_fixture *f = *state;
     ku_id stream = id_new(f->now);
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     add_country(f, f->tenant, "EUR", "Germany");
     add_country(f, f->other_tenant, "EUR", "France");
     write_old(f, PRICED, stream, 1, "{\"amount\":\"12.50\",\"comment\":\"gone\",\"kept\":1}");
@@ -82,7 +81,7 @@ static void a_look_up_reads_the_events_own_tenant(void **state)
     log_fixture *f = *state;
     ku_event event;
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     add_country(f, f->tenant, "EUR", "Germany");
     add_country(f, f->other_tenant, "EUR", "France");
     const stored_event stored = {.tenant = f->other_tenant,
@@ -101,7 +100,7 @@ static void what_is_stored_stays_as_it_was(void **state)
     db_rows rows = {0};
     bool row = false;
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     write_old(f, PRICED, id_new(f->now), 1, "{\"amount\":\"1\"}");
     assert_int_equal(db_query_text(f->reader,
                          KU_STR("SELECT payload, event_version FROM ku_events"), NULL, 0, &rows),
@@ -118,7 +117,7 @@ static void a_pending_old_event_is_lifted_for_its_own_scope(void **state)
     ku_id stream = id_new(f->now);
     collected all;
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     begin_batch(f);
     ku_scope *scope = begin_scope(f);
     assert_int_equal(append_old(scope, PRICED, stream, 1, "{\"amount\":\"2.5\"}"), KU_OK);
@@ -157,7 +156,7 @@ static void a_failing_step_fails_the_read_and_says_where(void **state)
     ku_id stream = id_new(f->now);
     char id[37];
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     write_old(f, PRICED, stream, 1, "{\"amount\":\"1\"}");
     damage_payload(f, "{\"amount\":\"many\"}");
     assert_int_equal(load_fails(f, stream), KU_INTERNAL);
@@ -177,7 +176,7 @@ static void a_failing_function_fails_the_read(void **state)
     ku_id stream = id_new(f->now);
     collected all;
 
-    assert_int_equal(db_script(f->writer, ku_str_from(countries)), KU_OK);
+    create_countries(f);
     write_old(f, PRICED, stream, 2, "{\"cents\":1,\"currency\":\"EUR\"}");
     db_fail_after(f->reader, 3, KU_UNAVAILABLE); /* its own query */
     assert_int_equal(load(f, &f->read, stream, (log_range){0}, &all), KU_UNAVAILABLE);
