@@ -5,34 +5,56 @@
  * from where it was read: if somebody else has moved it in the meantime nothing is written and the
  * transaction is given up.  That compare is why each event has its effect exactly once.
  *
- * A lane without a row of its own is at position 0, idle.
+ * Where several processes share the database they lease lanes from each other, so that two do not
+ * work on one in vain.  Every claim raises the cursor's epoch, and whoever moves it or notes a
+ * failure says which epoch is his: a process that slept through the end of its lease writes
+ * nothing.
+ *
+ * A lane without a row of its own is at position 0, idle, free.
  */
 #include "store/log.h"
 
 #include "db/sql.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-static ku_status read_cursors(ku_scope *scope, int sql, const db_value *binds, size_t n_binds,
-    cursor **ret_cursors, size_t *ret_count)
+/* Reads columns from `first` on, with a lease in the last two where `leased` is set. */
+static cursor read_cursor(ku_scope *scope, const db_rows *rows, int first, bool leased)
 {
+    return (cursor){
+        .tenant = db_column_id(rows, first),
+        .lane = (int32_t)db_column_int(rows, first + 1),
+        .position = db_column_int(rows, first + 2),
+        .head = db_column_int(rows, first + 3),
+        .attempts = (int)db_column_int(rows, first + 4),
+        .retry_at = {db_column_int(rows, first + 5)},
+        .status = ku_copy(scope, db_column_text(rows, first + 6)),
+        .last_error = ku_copy(scope, db_column_text(rows, first + 7)),
+        .updated_at = {db_column_int(rows, first + 8)},
+        .epoch = leased ? db_column_int(rows, first + 9) : 0,
+        .lease = leased ? (cursor_lease)db_column_int(rows, first + 10) : LEASE_MINE,
+    };
+}
+
+/* `consumer`: whose they all are; empty: the first column says. */
+static ku_status read_cursors(ku_scope *scope, int sql, const db_value *binds, size_t n_binds,
+    ku_str consumer, cursor **ret_cursors, size_t *ret_count)
+{
+    const bool named = consumer.len == 0;
+    const bool leased = named && db_is_shared(scope->db);
     buffer cursors = {.arena = &scope->arena};
     db_rows rows = {0};
     bool row;
 
     ku_status status = db_query(scope->db, sql, binds, n_binds, &rows);
     while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
-        const cursor found = {
-            .tenant = db_column_id(&rows, 0),
-            .lane = (int32_t)db_column_int(&rows, 1),
-            .position = db_column_int(&rows, 2),
-            .head = db_column_int(&rows, 3),
-            .attempts = (int)db_column_int(&rows, 4),
-            .retry_at = {db_column_int(&rows, 5)},
-            .status = ku_copy(scope, db_column_text(&rows, 6)),
-            .last_error = ku_copy(scope, db_column_text(&rows, 7)),
-            .updated_at = {db_column_int(&rows, 8)},
-        };
+        /* They come sorted: one copy of the name serves all lanes of a consumer. */
+        if (named && !ku_str_equal(consumer, db_column_text(&rows, 0)))
+            consumer = ku_copy(scope, db_column_text(&rows, 0));
+        cursor found = read_cursor(scope, &rows, named ? 1 : 0, leased);
+        found.consumer = consumer;
         buffer_add(&cursors, &found, sizeof(found));
     }
     db_rows_done(&rows);
@@ -46,11 +68,12 @@ static ku_status read_cursors(ku_scope *scope, int sql, const db_value *binds, s
 }
 
 ku_status log_cursors_behind(
-    ku_scope *scope, ku_str consumer, cursor **ret_cursors, size_t *ret_count)
+    ku_scope *scope, ku_str consumers_json, ku_id owner, cursor **ret_cursors, size_t *ret_count)
 {
-    const db_value binds[] = {db_text(consumer)};
+    const db_value binds[] = {db_text(consumers_json), db_id(owner)};
 
-    return read_cursors(scope, SQL_CURSORS_BEHIND, binds, KU_COUNT(binds), ret_cursors, ret_count);
+    return read_cursors(
+        scope, SQL_CURSORS_BEHIND, binds, KU_COUNT(binds), KU_STR(""), ret_cursors, ret_count);
 }
 
 ku_status log_cursors(
@@ -60,21 +83,95 @@ ku_status log_cursors(
     bool all = ku_id_is_nil(tenant);
 
     return read_cursors(scope, all ? SQL_CURSORS_ALL : SQL_CURSORS_OF_TENANT, binds, all ? 1 : 2,
-        ret_cursors, ret_count);
+        consumer, ret_cursors, ret_count);
 }
 
-ku_status log_cursor_move(db *d, ku_str consumer, ku_id tenant, int32_t lane, int64_t from,
-    int64_t to, ku_time now, bool *ret_moved)
-{
-    const db_value binds[] = {db_id(tenant), db_text(consumer), db_int(lane), db_int(from),
-        db_int(to), db_int(now.unix_us)};
-    int64_t changes = 0;
+/* ---- leases ---------------------------------------------------------------------------------- */
 
-    ku_status status = db_run(d, SQL_CURSOR_MOVE, binds, KU_COUNT(binds), &changes);
-    if (status == KU_OK)
-        *ret_moved = changes == 1;
+enum { CLAIM_COLUMNS = 4 };
+
+static int compare_texts(ku_str a, ku_str b)
+{
+    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* By primary key: the order in which whoever writes cursors locks them. */
+static int compare_keys(const cursor *a, const cursor *b)
+{
+    int order = memcmp(a->tenant.bytes, b->tenant.bytes, sizeof(a->tenant.bytes));
+
+    if (order == 0)
+        order = compare_texts(a->consumer, b->consumer);
+    return order != 0 ? order : (a->lane > b->lane) - (a->lane < b->lane);
+}
+
+static int compare_cursors(const void *a, const void *b)
+{
+    return compare_keys(*(cursor *const *)a, *(cursor *const *)b);
+}
+
+static ku_status claim_sorted(ku_scope *scope, ku_id owner, cursor **wanted, size_t n_wanted)
+{
+    db_value *values = arena_alloc(&scope->arena, n_wanted * CLAIM_COLUMNS * sizeof(*values));
+    db_rows rows = {0};
+    bool row;
+
+    for (size_t i = 0; i < n_wanted; i++) {
+        db_value *binds = values + CLAIM_COLUMNS * i;
+        binds[0] = db_id(wanted[i]->tenant);
+        binds[1] = db_text(wanted[i]->consumer);
+        binds[2] = db_int(wanted[i]->lane);
+        binds[3] = db_id(owner);
+    }
+    ku_status status =
+        db_query_many(scope->db, SQL_CURSOR_CLAIM, values, CLAIM_COLUMNS, n_wanted, &rows);
+    for (size_t i = 0; i < n_wanted && status == KU_OK; i++)
+        wanted[i]->lease = LEASE_ANOTHERS;
+    while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
+        const cursor got = {.tenant = db_column_id(&rows, 0),
+            .consumer = db_column_text(&rows, 1),
+            .lane = (int32_t)db_column_int(&rows, 2)};
+        const cursor *key = &got;
+        cursor **found = bsearch(&key, wanted, n_wanted, sizeof(*wanted), compare_cursors);
+        assert(found != NULL); /* it returns what it was given */
+        (*found)->position = db_column_int(&rows, 3);
+        (*found)->epoch = db_column_int(&rows, 4);
+        (*found)->lease = LEASE_MINE;
+    }
+    db_rows_done(&rows);
     return status;
 }
+
+ku_status log_cursors_claim(ku_scope *scope, ku_id owner, cursor *cursors, size_t count)
+{
+    size_t n_wanted = 0;
+
+    if (!db_is_shared(scope->db) || count == 0)
+        return KU_OK;
+    ku_mark mark = arena_mark(&scope->arena);
+    cursor **wanted = arena_alloc(&scope->arena, count * sizeof(*wanted));
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].lease == LEASE_FREE)
+            wanted[n_wanted++] = &cursors[i];
+    }
+    qsort(wanted, n_wanted, sizeof(*wanted), compare_cursors);
+    ku_status status = n_wanted == 0 ? KU_OK : claim_sorted(scope, owner, wanted, n_wanted);
+    arena_rewind(&scope->arena, mark);
+    if (status != KU_OK)
+        return scope_fail(scope, status, "claim cursors: %s", db_error(scope->db));
+    return KU_OK;
+}
+
+ku_status log_cursors_release(db *d, ku_id owner)
+{
+    const db_value binds[] = {db_id(owner)};
+
+    return db_is_shared(d) ? db_run(d, SQL_CURSOR_RELEASE, binds, KU_COUNT(binds), NULL) : KU_OK;
+}
+
+/* ---- failures, beginnings -------------------------------------------------------------------- */
 
 ku_status log_cursor_fail(
     db *d, ku_str consumer, const cursor *failed, ku_time now, bool *ret_noted)
@@ -82,7 +179,8 @@ ku_status log_cursor_fail(
     int64_t changes = 0;
     const db_value binds[] = {db_id(failed->tenant), db_text(consumer), db_int(failed->lane),
         db_int(failed->position), db_text(failed->status), db_int(failed->attempts),
-        db_int(failed->retry_at.unix_us), db_text(failed->last_error), db_int(now.unix_us)};
+        db_int(failed->retry_at.unix_us), db_text(failed->last_error), db_int(now.unix_us),
+        db_int(failed->epoch)};
 
     ku_status status = db_run(d, SQL_CURSOR_FAIL, binds, KU_COUNT(binds), &changes);
     if (status == KU_OK && ret_noted != NULL)
