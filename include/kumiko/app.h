@@ -91,6 +91,9 @@ typedef struct ku_dispatch_result {
  * Brings every async projection up to date and returns: tests, batch programs (§6.4 runOnce).  What
  * the projections append is dispatched, too.  A failing event ends its lane's turn; it is retried
  * at the next call.  Not while the background dispatcher runs (KU_REFUSED).
+ *
+ * Where several processes share the database (PostgreSQL) this one takes what nobody has at that
+ * moment; what another process is at work on is left to it, and not waited for.
  */
 KU_API ku_status ku_dispatch_once(ku_app *app, ku_dispatch_result *ret_result, ku_error *ret_error);
 

@@ -5,15 +5,22 @@
  * transaction, so that each event counts exactly once; a failing apply leaves nothing behind.
  *
  * The dispatcher finds lanes whose head is beyond the cursor, reads and lifts a batch of their
- * events on its own connection, and hands it to the writer as one job among commands: apply, move
- * the cursor from where it was, commit with the others.  While one batch is written the next is
- * read.
+ * events on its own connection, and hands it to the tenant's writer as one job among commands:
+ * apply, move the cursor from where it was, commit with the others.  While one batch is written the
+ * next is read.
  *
- *      IDLE --behind--> READING --batch--> APPLYING --committed--> IDLE
- *                                             |
- *                                             +--failed--> BACKOFF --time--> IDLE
- *                                                             |
- *                                                             +--max_attempts--> HALTED
+ *      IDLE --behind--> LEASED --batch--> APPLYING --committed--> IDLE
+ *                                            |
+ *                                            +--failed--> BACKOFF --time--> IDLE
+ *                                            |               |
+ *                                            |               +--max_attempts--> HALTED
+ *                                            +--lost: another has claimed it--> IDLE
+ *
+ * Where several processes share the database each leases the lanes that it is about to run, and the
+ * lease is renewed by every batch; one that ends, hangs or is cut off leaves its lanes to the
+ * others within seconds.  The lease only saves work that would be in vain: what keeps events from
+ * counting twice is that a cursor moves only from where it was, under the epoch of the latest
+ * claim.
  */
 #ifndef KU_DISPATCH_DISPATCHER_H
 #define KU_DISPATCH_DISPATCHER_H

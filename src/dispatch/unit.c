@@ -133,28 +133,46 @@ static ku_status apply_events(unit *u, ku_scope *scope)
     return KU_OK;
 }
 
-static ku_status unit_execute(writer_job *job, ku_scope *scope)
+/* The batch can only fail for what others did: it is lost without being applied. */
+static bool is_lost(unit *u)
 {
-    unit *u = (unit *)job;
-    bool moved = false;
+    if (u->lost || u->cursor.position > u->turn->broken_at)
+        return true;
+    u->turn->broken_at = INT64_MAX; /* it may have been this one, and is tried again */
+    return false;
+}
 
-    u->failed_at = 0;
-    u->result = UNIT_FAILED;
-    app_scope_begin_system(u->app, scope, u->cursor.tenant);
+static ku_status apply_and_move(unit *u, ku_scope *scope)
+{
     if (u->read_failed)
         return KU_INTERNAL;
     ku_status status = apply_events(u, scope);
     if (status != KU_OK)
         return status;
+    const cursor_move move = {.consumer = u->consumer->name,
+        .tenant = u->cursor.tenant,
+        .lane = u->cursor.lane,
+        .from = u->cursor.position,
+        .to = u->to,
+        .epoch = u->cursor.epoch,
+        .lost = &u->lost};
+    work_move_cursor(scope, &move);
+    return KU_OK;
+}
+
+static ku_status unit_execute(writer_job *job, ku_scope *scope)
+{
+    unit *u = (unit *)job;
+
+    u->failed_at = 0;
     u->result = UNIT_LOST;
-    /* The last thing, and only if all went well: whatever fails here leaves no trace of the rest.
-     */
-    status = log_cursor_move(scope->db, u->consumer->name, u->cursor.tenant, u->cursor.lane,
-        u->cursor.position, u->to, scope->now, &moved);
-    if (status == KU_OK && !moved)
-        status = KU_CONFLICT;
-    if (status == KU_OK)
-        u->result = UNIT_MOVED;
+    app_scope_begin_system(u->app, scope, u->cursor.tenant);
+    if (is_lost(u))
+        return KU_CONFLICT;
+    ku_status status = apply_and_move(u, scope);
+    u->result = status == KU_OK ? UNIT_MOVED : UNIT_FAILED;
+    if (status != KU_OK)
+        u->turn->broken_at = u->cursor.position;
     return status;
 }
 
@@ -176,52 +194,61 @@ static ku_status unit_settle(writer_job *job, ku_scope *scope, ku_status execute
 {
     unit *u = (unit *)job;
     int max = u->consumer->projection->max_attempts;
-    cursor failed = u->cursor;
+    cursor *failed = &u->failed;
 
     if (executed == KU_OK || u->result != UNIT_FAILED || u->failed_at > 0)
         return KU_OK; /* nothing to note: what failed is not the first, and will be tried as such */
     if (max == 0)
         max = ATTEMPTS_DEFAULT;
-    failed.attempts++;
-    bool halted = failed.attempts >= max;
-    failed.status = halted ? KU_STR("halted") : KU_STR("backoff");
-    failed.last_error = ku_str_from(u->error);
-    failed.retry_at.unix_us = scope->now.unix_us + backoff_us(failed.attempts);
+    *failed = u->cursor;
+    failed->attempts++;
+    failed->status = failed->attempts >= max ? KU_STR("halted") : KU_STR("backoff");
+    failed->last_error = ku_str_from(u->error);
+    failed->retry_at.unix_us = scope->now.unix_us + backoff_us(failed->attempts);
     bool noted = false;
-    ku_status status = log_cursor_fail(scope->db, u->consumer->name, &failed, scope->now, &noted);
-    if (status != KU_OK)
-        return status;
-    if (!noted) { /* it was read ahead of a batch that failed: its turn has not come */
+    ku_status status = log_cursor_fail(scope->db, u->consumer->name, failed, scope->now, &noted);
+    if (status == KU_OK && !noted) /* read ahead of a batch that failed, or another's by now */
         u->result = UNIT_LOST;
-        return KU_OK;
-    }
+    return status;
+}
+
+static void log_failed(const unit *u, ku_scope *scope)
+{
+    const cursor *failed = &u->failed;
+    bool halted = ku_str_is(failed->status, "halted");
     buffer cause = {.arena = &scope->arena};
-    json_put_text(&cause, failed.last_error);
+
+    json_put_text(&cause, failed->last_error);
     ku_str text = buffer_str(&cause);
     log_line(&u->app->log, halted ? LOG_ERROR_ : LOG_WARN_,
         halted ? "consumer halted" : "consumer backs off",
         "\"consumer\":\"%.*s\",\"tenant\":\"%.*s\",\"attempts\":%d,\"error\":%.*s",
-        KU_FMT(u->consumer->name), KU_FMT(ku_id_text(scope, failed.tenant)), failed.attempts,
+        KU_FMT(u->consumer->name), KU_FMT(ku_id_text(scope, failed->tenant)), failed->attempts,
         KU_FMT(text));
-    return KU_OK;
 }
 
 static void unit_finish(writer_job *job, ku_scope *scope, ku_status committed)
 {
     unit *u = (unit *)job;
 
-    u->lost_by = committed;
-    if (committed != KU_OK)
+    if (committed != KU_OK) {
         u->result = UNIT_LOST;
-    else if (job->executed == KU_OK)
+        if (u->cursor.position < u->turn->broken_at)
+            u->turn->broken_at = u->cursor.position;
+    }
+    u->lost_by = u->lost ? KU_OK : committed;
+    if (committed == KU_OK && job->executed == KU_OK)
         app_run_after_commit(u->app, scope);
+    if (u->result == UNIT_FAILED && u->failed_at == 0)
+        log_failed(u, scope);
     u->handed_back(u, u->context);
 }
 
 bool unit_submit(unit *u)
 {
     u->job = (writer_job){.execute = unit_execute, .settle = unit_settle, .finish = unit_finish};
-    return writer_submit(u->app->writer, &u->job, true);
+    u->lost = false;
+    return writer_submit(app_writer(u->app, u->cursor.tenant), &u->job, true);
 }
 
 void unit_shorten(unit *u)

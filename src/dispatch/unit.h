@@ -14,19 +14,32 @@
 typedef enum unit_result {
     UNIT_MOVED,  /* applied, and the cursor is at `to` */
     UNIT_FAILED, /* event `failed_at` could not be applied; nothing of the batch is there */
-    UNIT_LOST,   /* the cursor was not at `from`, or the transaction failed: look again */
+    UNIT_LOST,   /* the cursor is elsewhere or another's, or the transaction failed: look again */
 } unit_result;
+
+/*
+ * A few batches of one lane, one after the other.  Several of them may be on their way at once: a
+ * tenant has one writer, which runs them in order.
+ */
+typedef struct unit_turn {
+    int n_units;       /* in flight; the dispatcher's */
+    bool stopped;      /* one of them did not move the cursor; the dispatcher's */
+    int64_t broken_at; /* where the first that failed begins, or INT64_MAX; the writer's */
+} unit_turn;
 
 typedef struct unit {
     writer_job job; /* first: the writer knows it by this */
     ku_app *app;
     const consumer_entry *consumer;
+    unit_turn *turn;
     cursor cursor; /* as it was found; its position is moved to where this batch begins */
     int64_t to;
     ku_event *events; /* lifted, only what the consumer subscribes to */
     size_t n_events;
     ku_scope scope; /* memory of the events; read connection of the dispatcher */
     size_t failed_at;
+    bool lost;     /* another has moved or claimed the cursor: set when the batch was flushed */
+    cursor failed; /* UNIT_FAILED for its first event: what was noted */
     unit_result result;
     ku_status lost_by; /* UNIT_LOST: why the transaction failed; KU_OK: another moved the cursor */
     bool read_failed;  /* an event could not be lifted: the writer only notes the failure */

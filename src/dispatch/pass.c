@@ -1,0 +1,376 @@
+/* Passes, the implementation. */
+#include "dispatch/pass.h"
+
+#include "base/hash.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    EVENTS_IN_FLIGHT_MAX = 1000,
+    BATCH_DEFAULT = 200,
+    BATCHES_PER_TURN = 16,  /* of one lane before the next has its turn */
+    QUIET_US_MAX = 1000000, /* how long a move of no interest may go unwritten */
+    CAUTION_STEP = 2,
+    CAUTION_MAX = 10, /* one unit of one event at a time */
+};
+
+/* ---- units ----------------------------------------------------------------------------------- */
+
+void pass_take_back(unit *u, void *context)
+{
+    dispatcher *d = context;
+
+    pthread_mutex_lock(&d->lock);
+    u->next = d->handed_back;
+    d->handed_back = u;
+    pthread_cond_signal(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void pass_put_idle(dispatcher *d, unit *u)
+{
+    pthread_mutex_lock(&d->lock);
+    u->next = d->idle;
+    d->idle = u;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void remember_failed(dispatcher *d, const unit *u)
+{
+    if (d->n_failed == d->failed_capacity) {
+        d->failed_capacity = d->failed_capacity == 0 ? 16 : d->failed_capacity * 2;
+        d->failed = mem_grow(d->failed, d->failed_capacity * sizeof(*d->failed));
+    }
+    d->failed[d->n_failed++] = (failed_lane){u->consumer, u->cursor.tenant, u->cursor.lane};
+}
+
+static bool has_failed(const dispatcher *d, const consumer_entry *consumer, const cursor *c)
+{
+    for (size_t i = 0; i < d->n_failed; i++) {
+        const failed_lane *f = &d->failed[i];
+        if (f->consumer == consumer && f->lane == c->lane && ku_id_equal(f->tenant, c->tenant))
+            return true;
+    }
+    return false;
+}
+
+static bool send_unit(dispatcher *d, unit *u)
+{
+    d->events_in_flight += (int64_t)u->n_events;
+    d->n_in_flight++;
+    u->turn->n_units++;
+    return unit_submit(u);
+}
+
+static void unsend_unit(dispatcher *d, unit *u)
+{
+    d->events_in_flight -= (int64_t)u->n_events;
+    d->n_in_flight--;
+    u->turn->n_units--;
+}
+
+static void settle_unit(dispatcher *d, unit *u, bool *moved)
+{
+    unsend_unit(d, u);
+    if (u->result == UNIT_MOVED) {
+        d->result.processed += (int64_t)u->n_events;
+        *moved = true;
+    } else {
+        u->turn->stopped = true;
+    }
+    if (u->result == UNIT_LOST && u->lost_by != KU_OK)
+        d->lost_by = u->lost_by;
+    if (u->result == UNIT_LOST)
+        d->anything_waits = true; /* nobody may commit for hours: look again by itself */
+    d->lease_missed = d->lease_missed || u->lost;
+    if (u->result == UNIT_FAILED && u->failed_at > 0) {
+        unit_shorten(u);
+        if (send_unit(d, u))
+            return;
+        unsend_unit(d, u);
+    } else if (u->result == UNIT_FAILED) {
+        d->result.failed++;
+        if (d->background)
+            d->anything_waits = true; /* its time comes even if nobody commits */
+        else
+            remember_failed(d, u);
+    }
+    pass_put_idle(d, u);
+}
+
+/* Takes back what the writers are done with; with `wait` at least one, if any is in flight. */
+static void collect_units(dispatcher *d, bool wait, bool *moved)
+{
+    pthread_mutex_lock(&d->lock);
+    while (wait && d->n_in_flight > 0 && d->handed_back == NULL)
+        pthread_cond_wait(&d->changed, &d->lock);
+    unit *list = d->handed_back;
+    d->handed_back = NULL;
+    pthread_mutex_unlock(&d->lock);
+    while (list != NULL) {
+        unit *next = list->next;
+        settle_unit(d, list, moved);
+        list = next;
+    }
+}
+
+/* How many units and events may be in flight, and events in a batch: less under caution. */
+static int cautious(const dispatcher *d, int limit)
+{
+    int less = limit >> d->caution;
+
+    return less > 0 ? less : 1;
+}
+
+static unit *take_unit(dispatcher *d, bool *moved)
+{
+    unit *u;
+
+    collect_units(d,
+        d->n_in_flight >= cautious(d, UNITS) ||
+            d->events_in_flight >= cautious(d, EVENTS_IN_FLIGHT_MAX),
+        moved);
+    pthread_mutex_lock(&d->lock);
+    u = d->idle;
+    if (u != NULL)
+        d->idle = u->next;
+    pthread_mutex_unlock(&d->lock);
+    return u;
+}
+
+/* There is always one more of them than units. */
+static unit_turn *new_turn(dispatcher *d)
+{
+    unit_turn *t = d->turns;
+
+    while (t->n_units > 0)
+        t++;
+    assert(t < d->turns + KU_COUNT(d->turns));
+    *t = (unit_turn){.broken_at = INT64_MAX};
+    return t;
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+static int batch_size(const dispatcher *d, const consumer_entry *consumer)
+{
+    int batch = consumer->projection->batch;
+
+    return cautious(d, batch == 0 ? BATCH_DEFAULT : batch);
+}
+
+/* A move that no projection needs can wait for one that does, or for its time. */
+static bool keeps_quiet(dispatcher *d, const unit *u)
+{
+    if (!d->background || d->quiet_is_due || u->n_events > 0 || u->read_failed)
+        return false;
+    quiet_note(
+        &d->quiet, u->consumer, u->cursor.tenant, u->cursor.lane, u->to, clock_monotonic_us());
+    return true;
+}
+
+/* Reads one batch and sends it to the writer; *ret_more: the lane may go on behind it. */
+static ku_status run_batch(dispatcher *d, unit *u, cursor *at, int64_t known, bool *ret_more)
+{
+    *ret_more = false;
+    ku_status status = unit_read(u, d->d, u->consumer, at, known, batch_size(d, u->consumer));
+    if (status != KU_OK || keeps_quiet(d, u)) {
+        pass_put_idle(d, u);
+        return status; /* quiet: nothing of interest up to the head */
+    }
+    const bool gives_up = u->read_failed;
+    const int64_t to = u->to; /* before it is the writer's */
+    if (!send_unit(d, u)) {
+        unsend_unit(d, u);
+        pass_put_idle(d, u);
+        return KU_UNAVAILABLE; /* the writer is stopping */
+    }
+    at->position = to;
+    at->attempts = 0;
+    *ret_more = !gives_up;
+    return KU_OK;
+}
+
+/* A few batches of one lane. */
+static ku_status run_lane(
+    dispatcher *d, const consumer_entry *consumer, const cursor *found, bool *moved)
+{
+    unit_turn *turn = new_turn(d);
+    cursor at = *found;
+    int64_t known = quiet_position(&d->quiet, consumer, found->tenant, found->lane);
+    ku_status status = KU_OK;
+    bool more = true;
+
+    for (int i = 0; i < BATCHES_PER_TURN && more && at.position < at.head && status == KU_OK; i++) {
+        unit *u = take_unit(d, moved);
+        if (turn->stopped) {
+            if (u != NULL)
+                pass_put_idle(d, u);
+            break;
+        }
+        if (u == NULL)
+            continue; /* every unit came back to be sent again: wait for the next */
+        u->turn = turn;
+        u->consumer = consumer;
+        status = run_batch(d, u, &at, known, &more);
+    }
+    return status;
+}
+
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
+/* In the background a lane that failed waits for its time; by hand it waits for the next call. */
+static bool wants_turn(dispatcher *d, const consumer_entry *consumer, const cursor *c)
+{
+    if (ku_str_is(c->status, "halted"))
+        return false;
+    if (c->lease == LEASE_ANOTHERS) {
+        d->anything_waits = true; /* whoever has it may have ended */
+        return false;
+    }
+    if (!d->background)
+        return !has_failed(d, consumer, c);
+    if (ku_str_is(c->status, "backoff") && c->retry_at.unix_us > d->scope.now.unix_us) {
+        d->anything_waits = true;
+        return false;
+    }
+    return d->quiet_is_due || quiet_position(&d->quiet, consumer, c->tenant, c->lane) < c->head;
+}
+
+/* Some lanes that are about to have their turn. */
+typedef struct handful {
+    cursor cursors[UNITS];
+    const consumer_entry *consumers[UNITS];
+    size_t n;
+    int64_t units; /* that they will need */
+} handful;
+
+/* Where the pass is in what it has found. */
+typedef struct look {
+    cursor *found;
+    size_t n, first, next; /* it begins at `first` and goes around */
+    const consumer_entry *consumer;
+} look;
+
+static const consumer_entry *find_consumer(const dispatcher *d, look *l, ku_str name)
+{
+    if (l->consumer == NULL || !ku_str_equal(l->consumer->name, name)) {
+        l->consumer = d->app->registry.consumers;
+        while (!ku_str_equal(l->consumer->name, name))
+            l->consumer = l->consumer->next; /* it was asked for by name */
+    }
+    return l->consumer;
+}
+
+/* As many as the units that may be in flight are enough for; at least one, if there is one. */
+static void take_handful(dispatcher *d, look *l, handful *ret_handful)
+{
+    handful *h = ret_handful;
+    const int64_t units_max = cautious(d, UNITS);
+
+    h->n = 0;
+    h->units = 0;
+    for (; l->next < l->n && h->n < UNITS; l->next++) {
+        const cursor *c = &l->found[(l->first + l->next) % l->n];
+        const consumer_entry *consumer = find_consumer(d, l, c->consumer);
+        if (!wants_turn(d, consumer, c))
+            continue;
+        int64_t size = batch_size(d, consumer);
+        int64_t batches = (c->head - c->position + size - 1) / size;
+        if (batches > BATCHES_PER_TURN)
+            batches = BATCHES_PER_TURN;
+        if (h->n > 0 && h->units + batches > units_max)
+            return;
+        h->cursors[h->n] = *c;
+        h->consumers[h->n++] = consumer;
+        h->units += batches;
+    }
+}
+
+/*
+ * Claims those that are free.  One that was another's since it was looked at has its turn in the
+ * next pass, which sees what has become of it.
+ */
+static ku_status claim_handful(dispatcher *d, handful *h, bool *moved)
+{
+    cursor before[UNITS];
+
+    if (!d->shared || h->n == 0)
+        return KU_OK;
+    memcpy(before, h->cursors, h->n * sizeof(*before));
+    d->may_hold_leases = true;
+    ku_status status = log_cursors_claim(&d->scope, d->owner, h->cursors, h->n);
+    for (size_t i = 0; i < h->n && status == KU_OK; i++) {
+        cursor *c = &h->cursors[i];
+        if (c->lease == LEASE_ANOTHERS)
+            d->anything_waits = true;
+        if (c->lease != LEASE_MINE || before[i].lease == LEASE_MINE)
+            continue;
+        if (c->position != before[i].position || c->epoch != before[i].epoch + 1) {
+            c->lease = LEASE_ANOTHERS;
+            *moved = true;
+        }
+    }
+    return status;
+}
+
+/* ---- passes ---------------------------------------------------------------------------------- */
+
+static ku_status look_around(dispatcher *d, look *ret_look)
+{
+    *ret_look = (look){0};
+    scope_reset(&d->scope);
+    app_scope_begin_system(d->app, &d->scope, (ku_id){{0}});
+    d->scope.db = d->d;
+    if (d->names_json.len == 0)
+        return KU_OK;
+    ku_status status =
+        log_cursors_behind(&d->scope, d->names_json, d->owner, &ret_look->found, &ret_look->n);
+    /* Processes that look at once begin at different ends. */
+    if (status == KU_OK && d->shared && ret_look->n > 0)
+        ret_look->first = (size_t)(hash_id(0, d->owner) % ret_look->n);
+    return status;
+}
+
+static ku_status give_turns(dispatcher *d, look *l, bool *moved)
+{
+    handful h;
+    ku_status status = KU_OK;
+
+    while (l->next < l->n && status == KU_OK) {
+        take_handful(d, l, &h);
+        status = claim_handful(d, &h, moved);
+        for (size_t i = 0; i < h.n && status == KU_OK; i++) {
+            if (h.cursors[i].lease == LEASE_MINE)
+                status = run_lane(d, h.consumers[i], &h.cursors[i], moved);
+        }
+    }
+    return status;
+}
+
+ku_status pass_run(dispatcher *d, bool *moved)
+{
+    look l;
+
+    *moved = false;
+    d->anything_waits = false;
+    d->lease_missed = false;
+    d->quiet_is_due =
+        d->quiet.count > 0 && clock_monotonic_us() - d->quiet.since_us >= QUIET_US_MAX;
+    ku_status status = look_around(d, &l);
+    if (status == KU_OK)
+        status = give_turns(d, &l, moved);
+    while (d->n_in_flight > 0)
+        collect_units(d, true, moved);
+    if (d->quiet_is_due)
+        quiet_clear(&d->quiet);
+    d->anything_waits = d->anything_waits || d->quiet.count > 0;
+    /* Work that outlasts its lease would be done for nothing for ever. */
+    if (d->lease_missed && d->caution < CAUTION_MAX)
+        d->caution += CAUTION_STEP;
+    else if (*moved && d->caution > 0)
+        d->caution--;
+    return status;
+}
