@@ -20,8 +20,8 @@ void async_run(bench *b)
 
     if (!bench_wants(b, "async projection"))
         return;
-    char *path = bench_path(b, "async.db");
-    ku_app *app = prepare_open(path);
+    char *url = bench_database(b, "async.db");
+    ku_app *app = prepare_open(url);
     prepare_flows(app, pending, NULL);
 
     const uint64_t cpu = cpu_ns(CLOCK_PROCESS_CPUTIME_ID), start = now_ns();
@@ -38,10 +38,10 @@ void async_run(bench *b)
     };
     ku_app_close(app);
 
-    const double bare = floor_project(b, path);
+    const double bare = floor_project(b, url);
     r.floor_ratio = r.per_second / bare;
     (void)snprintf(
         r.note, sizeof r.note, "%lld pending; the bare loop: %.0f/s", (long long)pending, bare);
     report_add(b, &r, NULL);
-    free(path);
+    free(url);
 }

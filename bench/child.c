@@ -26,15 +26,13 @@
 
 #define SECRET "kumiko-bench kumiko-bench kumiko-bench"
 
-_Noreturn static void become_server(const bench *b, const char *database, int output)
+_Noreturn static void become_server(const bench *b, const char *url, int output)
 {
-    char url[4200];
-
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    database_child_signals();
     (void)dup2(output, STDOUT_FILENO);
     (void)setenv("JWT_SECRET", SECRET, 1);
     (void)unsetenv("JWT_SECRET_CURRENT_VERSION");
-    (void)snprintf(url, sizeof url, "sqlite:%s", database);
     (void)execl(b->program, b->program, "serve", "--database", url, "--listen", "127.0.0.1:0",
         "--no-rate-limits", (char *)NULL);
     (void)fprintf(stderr, "kumiko-bench: %s: %s\n", b->program, strerror(errno));
@@ -59,7 +57,7 @@ static int read_port(int input)
     return (int)strtol(colon + 1, NULL, 10);
 }
 
-void child_start(const bench *b, const char *database, child *ret_child)
+void child_start(const bench *b, const char *url, child *ret_child)
 {
     int ends[2];
 
@@ -70,7 +68,7 @@ void child_start(const bench *b, const char *database, child *ret_child)
     if (pid < 0)
         die("fork: %s", strerror(errno));
     if (pid == 0)
-        become_server(b, database, ends[1]);
+        become_server(b, url, ends[1]);
     (void)close(ends[1]);
     *ret_child = (child){.pid = pid, .port = read_port(ends[0])};
     (void)close(ends[0]);
@@ -89,10 +87,15 @@ void child_stop(child *c)
 
 char *child_request(const char *path, const char *type, const char *payload)
 {
+    return child_request_of(&bench_user, path, type, payload);
+}
+
+char *child_request_of(const ku_user *user, const char *path, const char *type, const char *payload)
+{
     arena a = {0};
     const server_key key = {.secret = KU_STR(SECRET)};
     const ku_str token =
-        token_mint(&a, &key, NULL, &bench_user, clock_now(&(clock_source){0}), 24 * 60 * 60);
+        token_mint(&a, &key, NULL, user, clock_now(&(clock_source){0}), 24 * 60 * 60);
     char *request = NULL;
 
     const size_t length = strlen("{\"type\":\"\",\"payload\":}") + strlen(type) + strlen(payload);

@@ -46,13 +46,13 @@ static void run_writes(bench *b, const char *name, const load_plan *plan, size_t
     assert(outcome != NULL);
 
     (void)snprintf(file, sizeof file, "http-%d-%d.db", whole_flow, connections);
-    char *path = bench_path(b, file);
-    child_start(b, path, &server);
+    char *url = bench_database(b, file);
+    child_start(b, url, &server);
     load_run(b, &server, plan, connections, outcome);
     child_stop(&server);
     add_outcome(b, name, connections, whole_flow ? 0 : b->floor_rates[group], outcome,
         whole_flow ? "three requests are one flow" : "");
-    free(path);
+    free(url);
     free(outcome);
 }
 
@@ -79,6 +79,57 @@ void http_write_run(bench *b, bool whole_flow, size_t group)
     run_writes(b, name, &plan, group);
     free_texts(creates, KU_COUNT(creates));
     free_texts(steps, KU_COUNT(steps));
+}
+
+/* ---- tenants ----------------------------------------------------------------------------------
+ */
+
+enum { TENANTS = 500, TENANT_CONNECTIONS = 64 };
+
+/* Creates of so many tenants in turn, on a database of its own. */
+static void run_tenants(bench *b, int tenants, load_outcome *ret_outcome)
+{
+    static char *creates[TENANTS];
+    char file[32];
+    child server;
+
+    for (int i = 0; i < tenants; i++) {
+        char customer[32], payload[64];
+        ku_user user = bench_user;
+        user.tenant.bytes[14] = (unsigned char)(i >> 8);
+        user.tenant.bytes[15] = (unsigned char)i;
+        prepare_customer(i, customer);
+        (void)snprintf(payload, sizeof payload, "{\"customer\":\"%s\"}", customer);
+        creates[i] =
+            child_request_of(&user, "/api/write", "showcase:write:invoice:create", payload);
+    }
+    (void)snprintf(file, sizeof file, "tenants-%d.db", tenants);
+    char *url = bench_database(b, file);
+    child_start(b, url, &server);
+    load_run(b, &server, &(load_plan){creates, (size_t)tenants, NULL, 0}, TENANT_CONNECTIONS,
+        ret_outcome);
+    child_stop(&server);
+    free_texts(creates, (size_t)tenants);
+    free(url);
+}
+
+void http_tenants_run(bench *b)
+{
+    char note[80];
+    load_outcome *many = calloc(1, sizeof *many), *one = calloc(1, sizeof *one);
+    assert(many != NULL && one != NULL);
+
+    if ((bench_wants(b, "http create, 500 tenants") || bench_wants(b, "http create, 1 tenant")) &&
+        bench_wants_parallel(b, TENANT_CONNECTIONS)) {
+        run_tenants(b, TENANTS, many);
+        run_tenants(b, 1, one);
+        add_outcome(b, "http create, 500 tenants", TENANT_CONNECTIONS, 0, many, "one lane each");
+        (void)snprintf(note, sizeof note, "one lane; %.2f of the rate of 500 tenants",
+            one->per_second / many->per_second);
+        add_outcome(b, "http create, 1 tenant", TENANT_CONNECTIONS, 0, one, note);
+    }
+    free(many);
+    free(one);
 }
 
 /* ---- reads ----------------------------------------------------------------------------------- */
@@ -113,12 +164,12 @@ static void take_snapshots(ku_app *app, const ku_id *streams, int count)
 }
 
 /* Streams for a scenario in a file that has other data, too, and all of it projected. */
-static int prepare_reads(const read_scenario *scenario, const char *path, ku_id *ret_streams)
+static int prepare_reads(const read_scenario *scenario, const char *url, ku_id *ret_streams)
 {
     const int count = scenario->events <= 3 ? SHORT_STREAMS : LONG_STREAMS;
     static ku_error error;
     ku_dispatch_result done;
-    ku_app *app = prepare_open(path);
+    ku_app *app = prepare_open(url);
 
     prepare_flows(app, FLOWS_BEFORE, NULL);
     if (scenario->snapshot) {
@@ -145,8 +196,8 @@ static void run_read(bench *b, const read_scenario *scenario, int index)
     assert(outcome != NULL);
 
     (void)snprintf(file, sizeof file, "read-%d.db", index);
-    char *path = bench_path(b, file);
-    const int count = prepare_reads(scenario, path, streams);
+    char *url = bench_database(b, file);
+    const int count = prepare_reads(scenario, url, streams);
     for (int i = 0; i < count; i++) {
         char payload[64] = "{}", text[37];
         ku_id_format(streams[i], text);
@@ -155,7 +206,7 @@ static void run_read(bench *b, const read_scenario *scenario, int index)
         requests[i] = child_request("/api/query", scenario->type, payload);
     }
     if (scenario->events > 0 && !scenario->snapshot) {
-        const uint64_t bare = floor_load(b, path, streams, count);
+        const uint64_t bare = floor_load(b, url, streams, count);
         floor_rate = 1e9 / (double)bare;
         (void)snprintf(note, sizeof note, "the bare statement: %.1f us", (double)bare / 1e3);
     } else if (scenario->events == 0) {
@@ -163,7 +214,7 @@ static void run_read(bench *b, const read_scenario *scenario, int index)
     } else {
         (void)snprintf(note, sizeof note, "%d events after it", NEWER_THAN_SNAPSHOT);
     }
-    child_start(b, path, &server);
+    child_start(b, url, &server);
     for (size_t i = 0; i < KU_COUNT(connections); i++) {
         /* 16 and 256 say nothing that 1 and 64 do not, and a whole run is to be short. */
         if (b->parallel == 0 ? i % 2 == 1 : b->parallel != connections[i])
@@ -174,7 +225,7 @@ static void run_read(bench *b, const read_scenario *scenario, int index)
     }
     child_stop(&server);
     free_texts(requests, (size_t)count);
-    free(path);
+    free(url);
     free(outcome);
 }
 

@@ -121,8 +121,8 @@ static void run_scenario(bench *b, const char *name, bool whole_flow, size_t gro
     histogram *latencies = malloc(sizeof *latencies);
     assert(latencies != NULL);
     (void)snprintf(file, sizeof file, "library-%d-%d.db", whole_flow, threads);
-    char *path = bench_path(b, file);
-    ku_app *app = prepare_open(path);
+    char *url = bench_database(b, file);
+    ku_app *app = prepare_open(url);
     library_create(app, threads, b->seconds / 10, whole_flow, &warm_up, latencies);
     const ku_user user = {.id = KU_STR_INIT("bench")};
     static atomic_long commits;
@@ -137,7 +137,7 @@ static void run_scenario(bench *b, const char *name, bool whole_flow, size_t gro
     if (!whole_flow)
         r.floor_ratio = r.per_second / floor_rate_of(b, (int)(per_commit + 0.5));
     report_add(b, &r, latencies);
-    free(path);
+    free(url);
     free(latencies);
 }
 

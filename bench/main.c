@@ -1,6 +1,6 @@
 /*
- * kumiko-bench: how fast the library and its server are on this machine, beside what bare SQLite
- * does in the same run.
+ * kumiko-bench: how fast the library and its server are on this machine, beside what the bare
+ * engine (SQLite or PostgreSQL) does in the same run.
  *
  * It prints and judges nothing: absolute figures move by a factor of two from machine to machine
  * and from day to day, the ratio to the floor does not.
@@ -19,7 +19,16 @@
 
 const int group_sizes[GROUPS] = {1, 16, 64, 256};
 
-enum { OPTION_ONLY = 256, OPTION_SCALE, OPTION_QUICK, OPTION_JSON, OPTION_PROGRAM, OPTION_DIR };
+enum {
+    OPTION_ONLY = 256,
+    OPTION_SCALE,
+    OPTION_QUICK,
+    OPTION_JSON,
+    OPTION_PROGRAM,
+    OPTION_DIR,
+    OPTION_URL,
+    OPTION_POSTGRES,
+};
 enum { SECONDS_DEFAULT = 3, SCALE_DEFAULT = 1000000, SCALE_QUICK = 10000 };
 
 /* clang-format off */
@@ -32,6 +41,10 @@ static const struct argp_option options[] = {
     {"quick", OPTION_QUICK, NULL, 0, "Small stores, to see that everything runs", 0},
     {"json", OPTION_JSON, NULL, 0, "Print a JSON document; the table goes to stderr", 0},
     {"program", OPTION_PROGRAM, "PATH", 0, "The showcase (default: beside or above this one)", 0},
+    {"url", OPTION_URL, "URL", 0,
+        "Measure on that PostgreSQL (postgresql://…), in schemas that are dropped at the end", 0},
+    {"postgres", OPTION_POSTGRES, NULL, 0,
+        "Measure on a PostgreSQL that is started for it, with the defaults of its package", 0},
     {"dir", OPTION_DIR, "DIR", 0,
         "Where the databases are made: the disk that is measured (default: TMPDIR or /var/tmp)", 0},
     {0},
@@ -42,6 +55,8 @@ typedef struct arguments {
     bench bench;
     const char *dir;
     const char *program;
+    const char *url;
+    bool postgres;
 } arguments;
 
 static double parse_number(
@@ -85,7 +100,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case OPTION_DIR:
         a->dir = argument;
         return 0;
+    case OPTION_URL:
+        a->url = argument;
+        return 0;
+    case OPTION_POSTGRES:
+        a->postgres = true;
+        return 0;
     case ARGP_KEY_END:
+        if (a->postgres && a->url != NULL)
+            argp_error(state, "--url and --postgres: one of the two");
         if (a->bench.scale_events == 0)
             a->bench.scale_events = a->bench.quick ? SCALE_QUICK : SCALE_DEFAULT;
         return 0;
@@ -95,10 +118,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const char about[] =
-    "Measure the library in process, a server over HTTP and, as the floor, bare SQLite."
+    "Measure the library in process, a server over HTTP and, as the floor, the bare engine."
     "\v"
     "Scenarios: disk, floor, library (create, flow), http (create, flow, load, revenue), async, "
-    "scale (append, load, project), start, rest. CPU is microseconds per request of the server or, "
+    "scale (append, load, project), start, rest; on PostgreSQL also cost. CPU is microseconds per "
+    "request of the server or, "
     "in process, of everything; `floor` is the rate divided by that of the bare loop.";
 
 /* ---- the run's folder ------------------------------------------------------------------------ */
@@ -198,9 +222,17 @@ int main(int argc, char **argv)
         return 2;
     find_program(&a);
     make_folder(&a);
+    if (a.postgres)
+        a.url = database_start_server(b);
+    if (a.url != NULL)
+        database_use(b, a.url);
     report_open(b);
     disk_run(b);
+    if (b->url != NULL)
+        cost_run(b);
     run_writes(b);
+    if (b->url != NULL)
+        http_tenants_run(b);
     http_read_run(b);
     async_run(b);
     scale_run(b);

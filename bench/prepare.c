@@ -24,21 +24,29 @@ const ku_user bench_user = {
     .n_roles = 1,
 };
 
-ku_app *prepare_open(const char *path)
+static ku_app *open_app(const char *url, bool limited)
 {
-    char url[4200];
     ku_app *app = NULL;
     static ku_error error;
 
-    (void)snprintf(url, sizeof url, "sqlite:%s", path);
     const ku_app_options options = {
         .size = sizeof options,
         .url = url,
         .features = KU_LIST(ku_feature, &showcase_feature),
-        .without_rate_limits = true,
+        .without_rate_limits = !limited,
     };
-    check(ku_app_open(&options, &app, &error), &error, path);
+    check(ku_app_open(&options, &app, &error), &error, url);
     return app;
+}
+
+ku_app *prepare_open(const char *url)
+{
+    return open_app(url, false);
+}
+
+ku_app *prepare_open_limited(const char *url)
+{
+    return open_app(url, true);
 }
 
 void prepare_customer(int number, char ret_name[32])
@@ -149,11 +157,18 @@ void prepare_streams(ku_app *app, int count, int events, ku_id *ret_streams)
 
 ku_response prepare_ask(ku_app *app, const char *type, const char *payload)
 {
+    return prepare_ask_as(app, &bench_user, "", type, payload);
+}
+
+ku_response prepare_ask_as(
+    ku_app *app, const ku_user *user, const char *request_id, const char *type, const char *payload)
+{
     const ku_request request = {
         .size = sizeof request,
         .type = ku_str_from(type),
         .payload = ku_str_from(payload),
-        .user = bench_user,
+        .user = *user,
+        .request_id = ku_str_from(request_id),
     };
     ku_response response;
     ku_status status =

@@ -25,6 +25,8 @@ typedef struct machine {
     char kernel[256];
     long cores;
     const char *place;
+    const char *engine;
+    char engine_version[64], settings[160];
 } machine;
 
 static void read_processor(char *ret_name, size_t size)
@@ -66,12 +68,33 @@ static const char *kind_of_place(const char *dir)
     }
 }
 
+static void ask_engine(const bench *b, machine *ret_machine)
+{
+    machine *m = ret_machine;
+
+    if (b->url == NULL) {
+        m->engine = "SQLite";
+        (void)snprintf(m->engine_version, sizeof m->engine_version, "%s", sqlite3_libversion());
+        (void)snprintf(m->settings, sizeof m->settings, "WAL, synchronous=FULL, pages of 4096");
+        return;
+    }
+    PGconn *connection = postgres_open(b->url);
+    m->engine = "PostgreSQL";
+    postgres_ask(connection, "SHOW server_version", m->engine_version, sizeof m->engine_version);
+    postgres_ask(connection,
+        "SELECT string_agg(name || '=' || setting, ', ' ORDER BY name) FROM pg_settings "
+        "WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers')",
+        m->settings, sizeof m->settings);
+    PQfinish(connection);
+}
+
 static machine look_around(const bench *b)
 {
     machine m = {.cores = sysconf(_SC_NPROCESSORS_ONLN), .place = kind_of_place(b->dir)};
     struct utsname kernel;
 
     read_processor(m.processor, sizeof m.processor);
+    ask_engine(b, &m);
     if (uname(&kernel) == 0)
         (void)snprintf(m.kernel, sizeof m.kernel, "%s %s", kernel.sysname, kernel.release);
     return m;
@@ -88,9 +111,10 @@ void report_open(const bench *b)
     FILE *out = table_of(b);
 
     (void)fprintf(out,
-        "kumiko %s, SQLite %s (WAL, synchronous=FULL, pages of 4096)\n"
+        "kumiko %s, %s %s (%s)\n"
         "%ld cores of %s, %s, %s; %.1f s per measurement\n\n",
-        ku_version(), sqlite3_libversion(), m.cores, m.processor, m.kernel, m.place, b->seconds);
+        ku_version(), m.engine, m.engine_version, m.settings, m.cores, m.processor, m.kernel,
+        m.place, b->seconds);
     (void)fprintf(out, "%-34s %4s %19s %9s %9s %9s %8s %6s\n", "scenario", "by", "rate", "p50",
         "p99", "max", "CPU us", "floor");
     (void)fflush(out);
@@ -161,10 +185,11 @@ void report_close(bench *b)
 
     if (!b->json)
         return;
-    (void)printf("{\"version\":\"%s\",\"sqlite\":\"%s\",\"synchronous\":\"FULL\",\"cores\":%ld,"
-                 "\"processor\":\"%s\",\"kernel\":\"%s\",\"place\":\"%s\",\"seconds\":%.3f,"
-                 "\"results\":[",
-        ku_version(), sqlite3_libversion(), m.cores, m.processor, m.kernel, m.place, b->seconds);
+    (void)printf("{\"version\":\"%s\",\"engine\":\"%s\",\"engineVersion\":\"%s\","
+                 "\"settings\":\"%s\",\"cores\":%ld,\"processor\":\"%s\",\"kernel\":\"%s\","
+                 "\"place\":\"%s\",\"seconds\":%.3f,\"results\":[",
+        ku_version(), m.engine, m.engine_version, m.settings, m.cores, m.processor, m.kernel,
+        m.place, b->seconds);
     for (size_t i = 0; i < b->n_results; i++) {
         const result *r = &b->results[i];
         (void)printf("%s\n{\"scenario\":\"%s\",\"parallel\":%d,\"unit\":\"%s\"", i > 0 ? "," : "",
@@ -175,6 +200,8 @@ void report_close(bench *b)
         print_number("maxUs", r->max_us, r->max_us > 0);
         print_number("cpuUs", r->cpu_us, r->cpu_us > 0);
         print_number("floorRatio", r->floor_ratio, r->floor_ratio > 0);
+        print_number("roundTrips", r->round_trips, r->round_trips > 0);
+        print_number("statements", r->statements, r->statements > 0);
         (void)printf(",\"note\":\"%s\"}", r->note);
     }
     (void)printf("\n]}\n");

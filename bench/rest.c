@@ -80,7 +80,7 @@ static void measure_rest(bench *b, const char *name, const child *server)
     report_add(b, &r, NULL);
 }
 
-void rest_run(bench *b, const char *database, const char *name, ku_id stream)
+void rest_run(bench *b, const char *url, const char *name, ku_id stream)
 {
     char payload[64], text[37];
     histogram *latencies = calloc(1, sizeof *latencies);
@@ -93,7 +93,7 @@ void rest_run(bench *b, const char *database, const char *name, ku_id stream)
     for (int i = 0; i < STARTS; i++) {
         child server;
         const uint64_t start = now_ns();
-        child_start(b, database, &server);
+        child_start(b, url, &server);
         child_ask(&server, request);
         histogram_add(latencies, now_ns() - start);
         if (i == STARTS - 1)

@@ -148,9 +148,9 @@ void scale_run(bench *b)
     store *s = calloc(1, sizeof *s);
     assert(s != NULL);
     s->random = UINT64_C(0x9e3779b97f4a7c15);
-    char *path = bench_path(b, "scale.db");
+    char *url = bench_database(b, "scale.db");
 
-    s->app = prepare_open(path);
+    s->app = prepare_open(url);
     for (int64_t size = 10000; size <= b->scale_events; size *= 10) {
         if (size > s->events)
             grow(s, (size - s->events) / EVENTS_PER_FLOW);
@@ -162,7 +162,7 @@ void scale_run(bench *b)
 
     result size = {.unit = "events"};
     name_result(s, "", &size);
-    rest_run(b, path, size.scenario + strlen("scale:  at "), s->sample[0]);
-    free(path);
+    rest_run(b, url, size.scenario + strlen("scale:  at "), s->sample[0]);
+    free(url);
     free(s);
 }
