@@ -1,2 +1,2 @@
--- The newest migration that was applied.  -> version or NULL, program
-SELECT max(version), program FROM ku_schema;
+-- The newest migration that was applied.  -> version, program
+SELECT version, program FROM ku_schema ORDER BY version DESC LIMIT 1;

@@ -111,6 +111,9 @@ void table_statement(db_dialect dialect, const db_table *table, table_verb verb,
 const char *postgres_type(const db_column *column);
 void sqlite_table_ddl(const db_table *table, buffer *b);
 void postgres_table_ddl(const db_table *table, buffer *b);
+/* The policy that a new table with a tenant_id gets: statements for the end of its
+ * postgres_table_ddl.  The tables of the log have to be there. */
+void postgres_table_policy(ku_str table, buffer *b);
 
 /* Makes the folder of the catalog's database in memory, if that has not been done; false: errno. */
 bool memory_place_make(memory_place *place);
