@@ -73,11 +73,15 @@ static ku_status gate_rate(ku_scope *scope, command *c, call_rate *rate)
         return KU_OK;
     c->charged = true;
     ku_str name = bucket_name(scope, c->handler);
-    ku_str tenant = ku_id_text(scope, scope->tenant);
-    ku_str kept = arena_format(&scope->arena, "%" KU_PRI "/%" KU_PRI "/%d/%d", KU_FMT(tenant),
-        KU_FMT(name), limit->limit, limit->window_s);
-    rate_result result = rate_limiter_take(scope->app->limits, kept, limit->limit, limit->window_s,
-        limit->cost == 0 ? 1 : limit->cost, scope->now);
+    const rate_bucket kept = {
+        .tenant = scope->tenant,
+        .name = arena_format(&scope->arena, "%" KU_PRI "/%d/%d", KU_FMT(name), limit->limit,
+            limit->window_s),
+        .limit = limit->limit,
+        .window_s = limit->window_s,
+    };
+    rate_result result = rate_limiter_take(
+        scope->app->limits, &kept, limit->cost == 0 ? 1 : limit->cost, scope->now);
     *rate = (call_rate){.set = true,
         .limit = limit->limit,
         .remaining = result.remaining,
