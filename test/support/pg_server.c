@@ -131,20 +131,22 @@ void pg_server_kill(pg_server *s)
         (void)nanosleep(&pause, NULL);
 }
 
+void pg_server_run(pg_server *s, const char *sql)
+{
+    PGconn *connection = PQconnectdb(s->url);
+    PGresult *result = PQexec(connection, sql);
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        fprintf(stderr, "%s: %s: %s", s->url, sql, PQerrorMessage(connection));
+        abort();
+    }
+    PQclear(result);
+    PQfinish(connection);
+}
+
 void pg_server_make_read_only(pg_server *s)
 {
-    static const char *const statements[] = {
-        "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"};
-    PGconn *connection = PQconnectdb(s->url);
-
-    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
-        PGresult *result = PQexec(connection, statements[i]);
-        ExecStatusType status = PQresultStatus(result);
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-            fprintf(stderr, "%s: %s", s->url, PQerrorMessage(connection));
-            abort();
-        }
-        PQclear(result);
-    }
-    PQfinish(connection);
+    pg_server_run(s, "ALTER SYSTEM SET default_transaction_read_only = on");
+    pg_server_run(s, "SELECT pg_reload_conf()");
 }

@@ -19,6 +19,8 @@ const char *pg_server_url(const pg_server *s);
 void pg_server_kill(pg_server *s);
 /* Starts it again after that; returns when it answers. */
 void pg_server_start(pg_server *s);
+/* One statement. */
+void pg_server_run(pg_server *s, const char *sql);
 /* Transactions there are read-only unless they say otherwise: what a standby looks like. */
 void pg_server_make_read_only(pg_server *s);
 
