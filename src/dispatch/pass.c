@@ -264,11 +264,10 @@ static const consumer_entry *find_consumer(const dispatcher *d, look *l, ku_str 
     return l->consumer;
 }
 
-/* As many as the units that may be in flight are enough for; at least one, if there is one. */
-static void take_handful(dispatcher *d, look *l, handful *ret_handful)
+/* As many as so many units are enough for; at least one, if there is one. */
+static void take_handful(dispatcher *d, look *l, int64_t units_max, handful *ret_handful)
 {
     handful *h = ret_handful;
-    const int64_t units_max = cautious(d, UNITS);
 
     h->n = 0;
     h->units = 0;
@@ -334,13 +333,28 @@ static ku_status look_around(dispatcher *d, look *ret_look)
     return status;
 }
 
+/*
+ * How many units the next handful may need.  Leases run from the claim: where there are leases it
+ * is not made before half of the units in flight have come back.
+ */
+static int64_t make_room(dispatcher *d, bool *moved)
+{
+    const int limit = cautious(d, UNITS);
+
+    if (!d->shared)
+        return limit;
+    while (d->n_in_flight > limit / 2)
+        collect_units(d, true, moved);
+    return limit - d->n_in_flight;
+}
+
 static ku_status give_turns(dispatcher *d, look *l, bool *moved)
 {
     handful h;
     ku_status status = KU_OK;
 
     while (l->next < l->n && status == KU_OK) {
-        take_handful(d, l, &h);
+        take_handful(d, l, make_room(d, moved), &h);
         status = claim_handful(d, &h, moved);
         for (size_t i = 0; i < h.n && status == KU_OK; i++) {
             if (h.cursors[i].lease == LEASE_MINE)
