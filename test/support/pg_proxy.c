@@ -176,7 +176,7 @@ static void cut_connection(pg_proxy *p, connection *c)
     (void)shutdown(c->program, SHUT_WR);
     p->cut = PG_CUT_NOTHING;
     p->seen.cut = true;
-    p->seen.wrote = c->wrote;
+    p->seen.wrote = c->wrote || c->committed;
     p->seen.in_doubt = c->committed;
 }
 
@@ -205,7 +205,7 @@ static bool take_request(pg_proxy *p, connection *c, char type, const char *body
         p->seen.commits++;
     }
     if (c->cut) {
-        p->seen.wrote |= c->wrote;
+        p->seen.wrote |= c->wrote || c->committed;
         p->seen.in_doubt |= c->committed;
     } else if (kind == TEXT_COMMIT || kind == TEXT_ROLLBACK) {
         c->wrote = false;
