@@ -68,7 +68,17 @@ typedef struct log_range {
     int64_t after_version; /* exclusive */
     int64_t to_version;    /* inclusive; 0: no bound */
     ku_optional_time as_of;
+    /* What log_prefetch was told; after_version is then the snapshot's version, or 0 without one.
+     */
+    const ku_entity *behind_snapshot_of;
+    int64_t stream_version; /* in the database, if it is known: nothing comes behind it */
 } log_range;
+
+/*
+ * Says that a stream's row, with range->behind_snapshot_of the snapshot that fits, and the events
+ * behind it will be read: one way to the database instead of three, where there is one.
+ */
+void log_prefetch(ku_scope *scope, ku_id stream, const log_range *range);
 
 /*
  * Calls back with each event of the stream in order, lifted, each in the memory of a mark that is
@@ -111,6 +121,8 @@ typedef struct snapshot {
 } snapshot;
 /* The latest snapshot of that state version not beyond `to_version` (0: any); version 0: none.
  * They are written by work_put_snapshot; older ones of the stream are replaced. */
+void log_snapshot_prefetch(
+    ku_scope *scope, const ku_entity *entity, ku_id stream, int64_t to_version);
 ku_status log_snapshot_find(ku_scope *scope, const ku_entity *entity, ku_id stream,
     int64_t to_version, snapshot *ret_snapshot);
 
@@ -138,6 +150,19 @@ typedef struct tenant_lanes {
 } tenant_lanes;
 /* All tenants that have events or more than one lane; in the scope's memory. */
 ku_status log_tenants(ku_scope *scope, tenant_lanes **ret_tenants, size_t *ret_count);
+
+/* ---- tenant_roles.c: who else may look at a tenant's rows (PostgreSQL) ----------------------- */
+
+/*
+ * Lets a role of the database see the tenant's rows, and no others of those that it could not see
+ * before.  In a transaction that log_schema_begin has opened.  KU_NOT_FOUND: there is no such role;
+ * KU_REFUSED: no policy binds it; or the engine has no roles.
+ */
+ku_status log_allow_role(ku_scope *scope, ku_id tenant, ku_str role);
+/* Takes that back.  KU_NOT_FOUND: it was not allowed. */
+ku_status log_revoke_role(ku_scope *scope, ku_id tenant, ku_str role);
+/* Lets all those roles read the tables that have come since; likewise. */
+ku_status log_grant_roles(ku_scope *scope);
 
 /* ---- schema.c: the tables of the log, created and migrated ----------------------------------- */
 

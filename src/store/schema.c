@@ -1,9 +1,12 @@
 /*
  * The tables of the log: created, and brought forward.
  *
- * Each migration is a script sql/<engine>/schema_<n>.sql, applied once, in order, in one
- * transaction together with its row in ku_schema.  A file that has more migrations than the program
- * knows was written by a newer program and is refused.
+ * Each migration is a script sql/<engine>/schema_<n>.sql; the same number means the same tables on
+ * both engines.  It is applied once, in order, together with its row in ku_schema, in a transaction
+ * of the caller's, who adds the tables of features to it: after a crash there is everything or
+ * nothing of it.  Two processes that start at once do it one after the other, and the second finds
+ * nothing left to do.  Tables with more migrations than the program knows were made by a newer
+ * program and are refused.
  */
 #include "base/error.h"
 #include "store/log.h"
@@ -11,10 +14,11 @@
 #include "base/clock.h"
 #include "db/sql.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-static const int migrations[] = {SQL_SCHEMA_1};
+static const int migrations[] = {SQL_SCHEMA_1, SQL_SCHEMA_2};
 
 enum { NEWEST = sizeof(migrations) / sizeof(migrations[0]) };
 
@@ -23,22 +27,20 @@ static ku_status read_version(db *d, int64_t *ret_version, char ret_program[64])
 {
     int64_t version = 0;
     db_rows rows = {0};
-    bool row;
+    bool row, present = false;
 
     ku_status status = db_query(d, SQL_SCHEMA_PRESENT, NULL, 0, &rows);
     if (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row)
-        version = db_column_int(&rows, 0);
+        present = db_column_int(&rows, 0) > 0;
     db_rows_done(&rows);
-    if (status != KU_OK || version == 0) {
-        *ret_version = 0;
-        return status;
+    if (status == KU_OK && present) {
+        status = db_query(d, SQL_SCHEMA_VERSION, NULL, 0, &rows);
+        if (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
+            version = db_column_int(&rows, 0);
+            snprintf(ret_program, 64, "%" KU_PRI, KU_FMT(db_column_text(&rows, 1)));
+        }
+        db_rows_done(&rows);
     }
-    status = db_query(d, SQL_SCHEMA_VERSION, NULL, 0, &rows);
-    if (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
-        version = db_column_int(&rows, 0);
-        snprintf(ret_program, 64, "%" KU_PRI, KU_FMT(db_column_text(&rows, 1)));
-    }
-    db_rows_done(&rows);
     *ret_version = version;
     return status;
 }
@@ -49,6 +51,38 @@ static ku_status refuse_newer(ku_error *ret_error, int64_t version, const char *
         "the tables are of version %" PRId64 ", made by kumiko %s; this program (kumiko %s) knows "
         "them up to version %d: use a newer program",
         version, program, KUMIKO_VERSION, (int)NEWEST);
+}
+
+/* ---- applying -------------------------------------------------------------------------------- */
+
+/* SQLite's write lock has the same effect. */
+static ku_status lock_out_others(db *d)
+{
+    db_rows rows = {0};
+    bool row = true;
+
+    if (!db_is_shared(d))
+        return KU_OK;
+    ku_status status = db_query(d, SQL_SCHEMA_LOCK, NULL, 0, &rows);
+    while (status == KU_OK && row)
+        status = db_next(&rows, &row);
+    db_rows_done(&rows);
+    return status;
+}
+
+ku_status log_schema_begin(db *d, ku_error *ret_error)
+{
+    ku_status status = db_begin(d);
+
+    if (status == KU_OK) {
+        status = lock_out_others(d);
+        if (status == KU_OK)
+            return KU_OK;
+        (void)error_set(ret_error, status, "the tables cannot be locked: %s", db_error(d));
+        db_rollback(d);
+        return status;
+    }
+    return error_set(ret_error, status, "the tables cannot be locked: %s", db_error(d));
 }
 
 static ku_status apply_from(db *d, int64_t version)
@@ -71,23 +105,16 @@ ku_status log_schema_apply(db *d, ku_error *ret_error)
     char program[64] = "";
 
     ku_status status = read_version(d, &version, program);
-    if (status == KU_OK && version == NEWEST)
-        return KU_OK;
     if (status == KU_OK && version > NEWEST)
         return refuse_newer(ret_error, version, program);
     if (status == KU_OK)
-        status = db_begin(d);
-    if (status == KU_OK) {
         status = apply_from(d, version);
-        if (status == KU_OK)
-            status = db_commit(d);
-        else
-            db_rollback(d);
-    }
     if (status != KU_OK)
         return error_set(ret_error, status, "the tables cannot be made: %s", db_error(d));
     return KU_OK;
 }
+
+/* ---- looking --------------------------------------------------------------------------------- */
 
 ku_status log_schema_check(db *d, ku_error *ret_error)
 {
@@ -101,5 +128,26 @@ ku_status log_schema_check(db *d, ku_error *ret_error)
         return error_set(ret_error, KU_NOT_FOUND, "the database has no tables of kumiko");
     if (version > NEWEST)
         return refuse_newer(ret_error, version, program);
+    if (version < NEWEST)
+        return error_set(ret_error, KU_NOT_FOUND,
+            "the tables are of version %" PRId64 ", made by kumiko %s; this program (kumiko %s) "
+            "needs version %d",
+            version, program, KUMIKO_VERSION, (int)NEWEST);
     return KU_OK;
+}
+
+void log_schema_print(db_dialect dialect, buffer *b)
+{
+    static const char *const now[DB_DIALECTS_] = {
+        [DB_SQLITE] = "unixepoch() * 1000000",
+        [DB_POSTGRES] = "now()",
+    };
+
+    for (int version = 1; version <= NEWEST; version++) {
+        ku_str script = db_dialect_text(dialect, migrations[version - 1]);
+        buffer_format(b,
+            "%" KU_PRI
+            "\nINSERT INTO ku_schema(version, applied_at, program) VALUES (%d, %s, '%s');\n\n",
+            KU_FMT(script), version, now[dialect], KUMIKO_VERSION);
+    }
 }
