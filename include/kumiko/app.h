@@ -20,19 +20,23 @@ typedef struct ku_app ku_app;
 
 typedef struct ku_app_options {
     size_t size;
-    const char *url; /* `sqlite:PATH` or `sqlite::memory:`; NULL: sqlite:kumiko.db */
+    const char *url; /* `sqlite:PATH`, `sqlite::memory:` or `postgresql://…`; NULL: sqlite:kumiko.db
+                      */
     const ku_feature *const *features;    /* NULL-terminated; must outlive the application */
     int readers;                          /* query threads; 0: 2 */
     bool dispatcher;                      /* run async projections in the background */
     bool read_only;                       /* no writer; beside a running server */
     const char *const *disabled_features; /* answer 403 `feature_disabled`; NULL-terminated */
     const char *docs_url;                 /* prefix of `docsUrl` in errors; NULL: none */
-    bool production;                      /* hide the cause of internal errors */
+    bool production;                      /* hide the cause of internal errors; on PostgreSQL */
+                                          /* check the tables only, which are made at start */
+                                          /* otherwise */
     bool without_rate_limits;             /* for load tests */
     void (*log)(void *context, int level, const char *line); /* NULL: stderr; any thread */
     void *log_context;
     ku_time (*clock)(void *context); /* NULL: the system's; any thread */
     void *clock_context;
+    int writers; /* write connections; 0: 1 on SQLite, which has one, and 2 on PostgreSQL */
 } ku_app_options;
 
 /*

@@ -19,25 +19,15 @@
 typedef struct snapshot_job {
     writer_job job; /* first */
     arena arena;
-    ku_id tenant, stream;
-    const ku_entity *entity;
-    snapshot snapshot;
+    pending_snapshot snapshot;
 } snapshot_job;
 
 static ku_status snapshot_execute(writer_job *job, ku_scope *scope)
 {
     snapshot_job *s = (snapshot_job *)job;
-    pending_snapshot *pending = arena_alloc(&scope->arena, sizeof(*pending));
 
-    *pending = (pending_snapshot){
-        .tenant = s->tenant,
-        .stream = s->stream,
-        .entity = s->entity,
-        .version = s->snapshot.version,
-        .state = s->snapshot.state,
-        .next = scope->work->rows->snapshots,
-    };
-    scope->work->rows->snapshots = pending;
+    scope->now = clock_now(&scope->app->clock);
+    work_put_snapshot(scope, &s->snapshot);
     return KU_OK;
 }
 
@@ -62,17 +52,19 @@ static ku_str encode_state(arena *a, const ku_entity *entity, const void *state)
 static void refresh_snapshot(
     ku_scope *scope, const ku_entity *entity, ku_id stream, int64_t version, const void *state)
 {
-    if (scope->app->writer == NULL)
+    struct writer *w = app_writer(scope->app, scope->tenant);
+
+    if (w == NULL)
         return;
     snapshot_job *s = mem_zero(1, sizeof(*s));
     s->job = (writer_job){.execute = snapshot_execute, .finish = snapshot_finish};
-    s->tenant = scope->tenant;
-    s->stream = stream;
-    s->entity = entity;
-    s->snapshot = (snapshot){.version = version,
+    s->snapshot = (pending_snapshot){.tenant = scope->tenant,
+        .stream = stream,
+        .entity = ku_str_from(entity->name),
+        .version = version,
         .state_version = entity->state_version,
         .state = encode_state(&s->arena, entity, state)};
-    if (!writer_submit(scope->app->writer, &s->job, false))
+    if (!writer_submit(w, &s->job, false))
         snapshot_finish(&s->job, NULL, KU_UNAVAILABLE);
 }
 
@@ -104,12 +96,15 @@ static ku_status fold_event(ku_scope *scope, const ku_event *event, void *contex
 static ku_status start_from_snapshot(
     ku_scope *scope, const ku_entity *entity, ku_id stream, const log_range *range, fold *f)
 {
+    /* A write sees the stream as its row was; somebody else's later snapshot is beyond that. */
+    int64_t newest = scope->work != NULL ? range->stream_version : INT64_MAX;
     snapshot found = {0};
     ku_json *json = NULL;
     json_error error;
     ku_status status = log_snapshot_find(scope, entity, stream, range->to_version, &found);
 
-    if (status != KU_OK || found.version == 0 || found.state_version != entity->state_version)
+    if (status != KU_OK || found.version == 0 || found.version > newest ||
+        found.state_version != entity->state_version)
         return status;
     if (!json_parse(&scope->arena, found.state, LIMIT_JSON_DEPTH, &json, &error))
         return scope_fail(
@@ -193,13 +188,17 @@ ku_status ku_load_aggregate(ku_scope *scope, const ku_entity *entity, ku_id stre
         return scope_fail(scope, KU_INTERNAL, "entity %s has no .evolve", entity->name);
     f.state = arena_alloc(&scope->arena, entity->state.size);
     tell(o, 0, false);
+    log_range range = range_of(o);
+    bool from_snapshot = !o->without_snapshot && !o->as_of.set;
+    range.behind_snapshot_of = from_snapshot ? entity : NULL;
+    log_prefetch(scope, stream, &range);
     ku_status status = find_stream(scope, entity, stream, o, &known);
     if (status == KU_NOT_FOUND) {
         memset(ret_state, 0, entity->state.size);
         return load_missing(scope, entity, stream, o);
     }
-    log_range range = range_of(o);
-    if (status == KU_OK && !o->without_snapshot && !o->as_of.set)
+    range.stream_version = known.stored_version;
+    if (status == KU_OK && from_snapshot)
         status = start_from_snapshot(scope, entity, stream, &range, &f);
     int64_t snapshot_version = range.after_version = f.version;
     if (status == KU_OK)
@@ -253,7 +252,9 @@ ku_status ku_load_events(ku_scope *scope, const ku_entity *entity, ku_id stream,
     log_range range = range_of(o);
 
     tell(o, 0, false);
+    log_prefetch(scope, stream, &range);
     ku_status status = find_stream(scope, entity, stream, o, &known);
+    range.stream_version = known.stored_version;
     if (status == KU_OK)
         status = log_each_of_stream(
             scope, scope->app->registry.catalog, stream, &range, true, collect_event, &c);
@@ -283,16 +284,15 @@ ku_status ku_snapshot_aggregate(
     ku_status status = ku_load_aggregate(scope, entity, stream, &options, state);
     if (status != KU_OK)
         return status;
-    pending_snapshot *pending = arena_alloc(scope->work->arena, sizeof(*pending));
-    *pending = (pending_snapshot){
+    const pending_snapshot pending = {
         .tenant = scope->tenant,
         .stream = stream,
-        .entity = entity,
+        .entity = ku_str_from(entity->name),
         .version = version,
+        .state_version = entity->state_version,
         .state = encode_state(scope->work->arena, entity, state),
-        .next = scope->work->rows->snapshots,
     };
-    scope->work->rows->snapshots = pending;
+    work_put_snapshot(scope, &pending);
     if (ret_version != NULL)
         *ret_version = version;
     return KU_OK;

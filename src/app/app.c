@@ -1,20 +1,22 @@
 /*
  * Opening and closing an application.
  *
- * Order matters: the registry before the connections (they prepare its statements), the writer
- * before the readers (it creates the file and its tables).
+ * Order matters: the registry before the connections (they prepare its statements), the first
+ * writer's connection before all others (it creates the file and the tables).
  */
 #include "app/reader.h"
+#include "app/schema.h"
 #include "app/state.h"
 #include "app/writer.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "store/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { READERS_DEFAULT = 2, READERS_MAX = 64 };
+enum { READERS_DEFAULT = 2, READERS_MAX = 64, WRITERS_DEFAULT_SHARED = 2 };
 
 static char *keep_text(const char *text)
 {
@@ -43,6 +45,42 @@ static ku_status check_read_only(ku_app *app, ku_error *ret_error)
     return status;
 }
 
+/* How many write connections there are to be.  A file has one. */
+static ku_status count_writers(const db *d, int asked, int *ret_count, ku_error *ret_error)
+{
+    if (asked > 1 && !db_is_shared(d))
+        return error_set(ret_error, KU_INVALID, "%d writers: a file of SQLite has one", asked);
+    *ret_count = asked > 0 ? asked : db_is_shared(d) ? WRITERS_DEFAULT_SHARED : 1;
+    return KU_OK;
+}
+
+static ku_status open_writers(ku_app *app, int asked, ku_error *ret_error)
+{
+    db *d = NULL;
+    int n_writers = 0;
+    ku_status status = db_open(app->url, DB_WRITER, app->registry.statements, &d, ret_error);
+
+    if (status != KU_OK)
+        return status;
+    status = count_writers(d, asked, &n_writers, ret_error);
+    /* What is there in production was put there on purpose; a file belongs to its one process. */
+    if (status == KU_OK)
+        status = app->production && db_is_shared(d) ? schema_check(&app->registry, d, ret_error)
+                                                    : schema_apply(&app->registry, d, ret_error);
+    if (status != KU_OK) {
+        db_close(d);
+        return status;
+    }
+    app->writers[app->n_writers++] = writer_start(app, d, true);
+    while (app->n_writers < n_writers) {
+        status = db_open(app->url, DB_WRITER, app->registry.statements, &d, ret_error);
+        if (status != KU_OK)
+            return status;
+        app->writers[app->n_writers++] = writer_start(app, d, false);
+    }
+    return KU_OK;
+}
+
 ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *ret_error)
 {
     const ku_app_options o = read_options(options);
@@ -56,13 +94,17 @@ ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *re
     app->clock = (clock_source){o.clock, o.clock_context};
     app->log = (log_sink){o.log, o.log_context, LOG_INFO_};
     app->limits = rate_limiter_new();
+    pthread_mutex_init(&app->on_commit_lock, NULL);
     ku_status status = registry_build(o.features, o.disabled_features, &app->registry, ret_error);
     bool built = status == KU_OK;
     if (status == KU_OK && o.readers > READERS_MAX)
         status = error_set(ret_error, KU_INVALID, "%d readers: at most %d", o.readers, READERS_MAX);
+    if (status == KU_OK && o.writers > LIMIT_WRITERS)
+        status =
+            error_set(ret_error, KU_INVALID, "%d writers: at most %d", o.writers, LIMIT_WRITERS);
     if (status == KU_OK)
-        status = o.read_only ? check_read_only(app, ret_error)
-                             : writer_open(app, &app->writer, ret_error);
+        status =
+            o.read_only ? check_read_only(app, ret_error) : open_writers(app, o.writers, ret_error);
     if (status == KU_OK)
         status = reader_pool_open(
             app, o.readers > 0 ? o.readers : READERS_DEFAULT, &app->readers, ret_error);
@@ -81,17 +123,45 @@ void app_close(ku_app *app)
 {
     if (app == NULL)
         return;
-    /* The last commits still have hooks to run, and the last queries snapshots to keep: the writer
-     * ends before the readers, and its struct behind them. */
-    writer_stop(app->writer);
+    /* The last commits still have hooks to run, and the last queries snapshots to keep: the writers
+     * end before the readers, and their structs behind them. */
+    for (int i = 0; i < app->n_writers; i++)
+        writer_stop(app->writers[i]);
     reader_pool_close(app->readers);
-    writer_close(app->writer);
+    for (int i = 0; i < app->n_writers; i++)
+        writer_close(app->writers[i]);
+    pthread_mutex_destroy(&app->on_commit_lock);
     rate_limiter_free(app->limits);
     if (app->registry.catalog != NULL)
         registry_done(&app->registry);
     free(app->url);
     free(app->docs_url);
     free(app);
+}
+
+/* ---- writers --------------------------------------------------------------------------------- */
+
+struct writer *app_writer(const ku_app *app, ku_id tenant)
+{
+    if (app->n_writers == 0)
+        return NULL;
+    return app->writers[hash_id(0, tenant) % (uint64_t)app->n_writers];
+}
+
+void app_hear_commits(ku_app *app, void (*on_commit)(void *context), void *context)
+{
+    pthread_mutex_lock(&app->on_commit_lock);
+    app->on_commit = on_commit;
+    app->on_commit_context = context;
+    pthread_mutex_unlock(&app->on_commit_lock);
+}
+
+void app_tell_commit(ku_app *app)
+{
+    pthread_mutex_lock(&app->on_commit_lock);
+    if (app->on_commit != NULL)
+        app->on_commit(app->on_commit_context);
+    pthread_mutex_unlock(&app->on_commit_lock);
 }
 
 /* ---- scopes ---------------------------------------------------------------------------------- */

@@ -353,7 +353,7 @@ static ku_status run_commands(running_call *r, ku_scope *scope)
         status = command_run(scope, c, true, &r->call->rate);
         /* Only a command alone may be run again: in a batch others have seen what came before. */
         int again = r->n_commands == 1 && c->handler != NULL ? c->handler->handler->retries : 0;
-        while (status == KU_VERSION_CONFLICT && again-- > 0) {
+        while (status == KU_VERSION_CONFLICT && !scope->work->rows->broken && again-- > 0) {
             start_over(scope);
             status = command_run(scope, c, true, &r->call->rate);
         }
@@ -402,9 +402,32 @@ static ku_status call_settle(writer_job *job, ku_scope *scope, ku_status execute
     respond(r, scope, executed);
     if (call->request_id.len == 0 || r->replayed || !is_final(call->http_status))
         return KU_OK;
-    const ku_time expires = {scope->now.unix_us + request_kept_us};
-    return log_request_put(scope->db, scope->tenant, scope->user, call->request_id, r->fingerprint,
-        call->http_status, call->response, scope->now, expires);
+    const pending_request answered = {.tenant = scope->tenant,
+        .fingerprint = r->fingerprint,
+        .user = scope->user,
+        .request_id = call->request_id,
+        .reply = call->response,
+        .http_status = call->http_status,
+        .now = scope->now,
+        .expires = {scope->now.unix_us + request_kept_us}};
+    work_put_request(scope->work->parent, &answered);
+    return KU_OK;
+}
+
+/* Why a call has no answer of its own: its transaction is not there, or nobody knows. */
+static void fail_uncommitted(const writer_job *job, ku_scope *scope, ku_status committed)
+{
+    ku_clear_error(scope);
+    if (job->outcome_unknown)
+        (void)ku_fail(scope, KU_UNAVAILABLE, "outcome_unknown",
+            "the database did not answer in time: the request may or may not have been carried "
+            "out");
+    else if (committed == KU_VERSION_CONFLICT || committed == KU_UNIQUE_VIOLATION)
+        (void)ku_fail(scope, KU_UNAVAILABLE, "contended",
+            "others kept changing the same data; nothing was written");
+    else
+        (void)scope_fail(scope, committed == KU_UNAVAILABLE ? KU_UNAVAILABLE : KU_INTERNAL,
+            "the transaction could not be committed; nothing was written");
 }
 
 static void call_finish(writer_job *job, ku_scope *scope, ku_status committed)
@@ -413,10 +436,7 @@ static void call_finish(writer_job *job, ku_scope *scope, ku_status committed)
     app_call *call = r->call;
 
     if (committed != KU_OK) {
-        ku_status shown = committed == KU_UNAVAILABLE ? KU_UNAVAILABLE : KU_INTERNAL;
-        ku_clear_error(scope);
-        (void)scope_fail(
-            scope, shown, "the transaction could not be committed; nothing was written");
+        fail_uncommitted(job, scope, committed);
         app_call_fail(r->app, call, &scope->error);
     } else if (job->executed == KU_OK) {
         app_run_after_commit(r->app, scope);
@@ -437,10 +457,24 @@ static void query_run(reader_job *job, ku_scope *scope)
     scope->cancelled = call->cancelled;
     scope->cancelled_context = call->cancelled_context;
     ku_status status = command_run(scope, r->commands, false, &call->rate);
+    if (status != KU_OK && reader_again(scope)) /* it has had no effect */
+        status = command_run(scope, r->commands, false, &call->rate);
     r->n_run = 1;
     respond(r, scope, status);
     scope->cancelled = NULL; /* the transport's context ends with `done` */
     call->done(call);
+}
+
+static ku_status ping(db *d)
+{
+    db_rows rows = {0};
+    bool found = false;
+
+    ku_status status = db_query(d, SQL_PING, NULL, 0, &rows);
+    if (status == KU_OK)
+        status = db_next(&rows, &found);
+    db_rows_done(&rows);
+    return status;
 }
 
 /* What /health/ready asks: a round trip through a reader and the database (behaviour §1.8). */
@@ -449,14 +483,11 @@ static void check_run(reader_job *job, ku_scope *scope)
     running_call *r = (running_call *)((char *)job - offsetof(running_call, query));
     app_call *call = r->call;
     buffer b = {.arena = &call->arena};
-    db_rows rows = {0};
-    bool found = false;
     int64_t began_us = clock_monotonic_us();
 
-    ku_status status = db_query(scope->db, SQL_PING, NULL, 0, &rows);
-    if (status == KU_OK)
-        status = db_next(&rows, &found);
-    db_rows_done(&rows);
+    ku_status status = ping(scope->db);
+    if (status != KU_OK && reader_again(scope))
+        status = ping(scope->db);
     buffer_add_text(&b, "[{\"name\":\"db\",\"ok\":");
     buffer_add_text(&b, status == KU_OK ? "true" : "false");
     json_put_key(&b, "latencyMs");
@@ -479,6 +510,14 @@ static void refuse_now(ku_app *app, app_call *call, ku_scope *scope)
     app_call_fail(app, call, &scope->error);
     scope_done(scope);
     call->done(call);
+}
+
+static bool submit_write(running_call *r)
+{
+    struct writer *w = app_writer(r->app, r->call->user.tenant);
+
+    r->job.repeatable = r->call->request_id.len > 0; /* the stored reply decides */
+    return w != NULL && writer_submit(w, &r->job, false);
 }
 
 void app_submit(ku_app *app, app_call *call)
@@ -506,7 +545,7 @@ void app_submit(ku_app *app, app_call *call)
     if (call->kind == CALL_QUERY || call->kind == CALL_CHECK)
         taken = reader_submit(app->readers, &r->query, false);
     else
-        taken = app->writer != NULL && writer_submit(app->writer, &r->job, false);
+        taken = submit_write(r);
     if (!taken) {
         (void)scope_fail(&scope, KU_UNAVAILABLE,
             app->read_only && call->kind != CALL_QUERY ? "this process only reads"

@@ -161,7 +161,7 @@ ku_status entity_list(
     query.cursor = input.cursor.set ? input.cursor.value : KU_STR("");
     query.count = input.total_count.set && input.total_count.value;
     if (entity->entity->soft_delete && !(input.include_deleted.set && input.include_deleted.value))
-        query.condition = KU_STR(" AND is_deleted = 0");
+        query.condition = KU_STR(" AND NOT is_deleted");
     status = row_query_run(scope, entity->table, &query, &page);
     if (status == KU_OK)
         *reply = (ku_reply){.kind = REPLY_PAGE,

@@ -153,6 +153,14 @@ static const explanation explanations[] = {
     {"unavailable",
      "The server cannot take the request now: its queue is full, or it is stopping.  "
         "Nothing was written; try again after Retry-After seconds."                                              },
+    {"contended",                "Other processes kept changing what the request needs, every time it was tried.  "
+                  "Nothing was "
+                  "written; try again after Retry-After seconds."                               },
+    {"outcome_unknown",          "The connection to the database was lost while it was committing, so the "
+                        "request may or may "
+                        "not have been carried out.  Look before sending it again, or send a "
+                        "requestId with writes: "
+                        "those are answered from what was stored."                        },
     {"missing_token",
      "The request needs a token: `Authorization: Bearer …` or the cookie kumiko_auth."                         },
     {"invalid_token",            "The token is malformed, expired, or not signed with a key of this server."     },

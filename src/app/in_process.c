@@ -111,6 +111,15 @@ static ku_status function_execute(writer_job *job, ku_scope *scope)
     return f->run(scope, f->context);
 }
 
+static ku_str uncommitted_words(const writer_job *job, ku_status committed)
+{
+    if (job->outcome_unknown)
+        return KU_STR("the database did not answer in time: it may or may not have been written");
+    if (committed == KU_VERSION_CONFLICT)
+        return KU_STR("others kept changing the same data");
+    return KU_STR("the transaction could not be committed");
+}
+
 static void function_finish(writer_job *job, ku_scope *scope, ku_status committed)
 {
     function_job *f = (function_job *)job;
@@ -118,8 +127,8 @@ static void function_finish(writer_job *job, ku_scope *scope, ku_status committe
     f->status = job->executed != KU_OK ? job->executed : committed;
     if (f->status != KU_OK) {
         f->error->status = f->status;
-        ku_str words = job->executed != KU_OK ? scope->error.message
-                                              : KU_STR("the transaction could not be committed");
+        ku_str words =
+            job->executed != KU_OK ? scope->error.message : uncommitted_words(job, committed);
         (void)snprintf(f->error->message, sizeof(f->error->message), "%.*s", KU_FMT(words));
     }
     (void)sem_post(&f->done);
@@ -137,8 +146,9 @@ ku_status app_run_write(ku_app *app, const ku_user *user,
         .error = ret_error,
     };
 
+    struct writer *w = app_writer(app, user->tenant);
     (void)sem_init(&f.done, 0, 0);
-    if (app->writer == NULL || !writer_submit(app->writer, &f.job, false))
+    if (w == NULL || !writer_submit(w, &f.job, false))
         return error_set(ret_error, KU_UNAVAILABLE, "not writing now");
     wait_for(&f.done);
     return f.status;

@@ -5,6 +5,7 @@
  * it are sums over lanes; neither counts events one by one.
  */
 #include "app/state.h"
+#include "base/error.h"
 #include "store/log.h"
 
 #include <stdio.h>
@@ -16,7 +17,13 @@ static ku_status open_scope(ku_app *app, ku_scope *scope, ku_error *ret_error)
     *scope = (ku_scope){.app = app};
     scope_init(scope);
     app_scope_begin_system(app, scope, (ku_id){{0}});
-    return db_open(app->url, DB_READER, app->registry.statements, &scope->db, ret_error);
+    ku_status status =
+        db_open(app->url, DB_READER, app->registry.statements, &scope->db, ret_error);
+    if (status == KU_OK && (status = db_begin(scope->db)) != KU_OK) { /* all in one snapshot */
+        (void)error_set(ret_error, status, "%s", db_error(scope->db));
+        db_close(scope->db);
+    }
+    return status;
 }
 
 static ku_status close_scope(ku_scope *scope, ku_status status, ku_error *ret_error)
@@ -26,6 +33,7 @@ static ku_status close_scope(ku_scope *scope, ku_status status, ku_error *ret_er
         (void)snprintf(
             ret_error->message, sizeof(ret_error->message), "%.*s", KU_FMT(scope->error.message));
     }
+    db_rollback(scope->db);
     db_close(scope->db);
     scope_done(scope);
     return status;

@@ -114,6 +114,14 @@ void reader_pool_close(reader_pool *pool)
     free(pool);
 }
 
+bool reader_again(ku_scope *scope)
+{
+    if (!db_may_retry(scope->db))
+        return false;
+    db_rollback(scope->db);
+    return db_begin(scope->db) == KU_OK;
+}
+
 bool reader_submit(reader_pool *pool, reader_job *job, bool internal)
 {
     bool taken;

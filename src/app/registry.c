@@ -163,6 +163,7 @@ static void add_table(builder *b, row_table *table)
     if (table->name.len >= 3 && memcmp(table->name.ptr, "ku_", 3) == 0)
         problem(b, "table %" KU_PRI ": names that start with ku_ are the library's",
             KU_FMT(table->name));
+    table->place = r->last_table != NULL ? r->last_table->place + 1 : 0;
     if (r->last_table != NULL)
         r->last_table->next = table;
     else

@@ -419,11 +419,12 @@ static ku_status fetch_rows(composer *c, row_page *page)
     db_quote_name(&sql, t->name);
     buffer_add_str(&sql, buffer_str(&c->where));
     add_order(&sql, c);
-    if (c->q->limit >= 0)
-        buffer_format(&sql, " LIMIT %lld", (long long)c->q->limit);
-    if (c->q->offset > 0 && c->q->cursor.len == 0)
-        buffer_format(&sql, "%s OFFSET %lld", c->q->limit < 0 ? " LIMIT 9223372036854775807" : "",
-            (long long)c->q->offset);
+    bool skips = c->q->offset > 0 && c->q->cursor.len == 0;
+    if (c->q->limit >= 0 || skips) /* SQLite knows OFFSET only behind LIMIT */
+        buffer_format(
+            &sql, " LIMIT %lld", (long long)(c->q->limit >= 0 ? c->q->limit : INT64_MAX / 2));
+    if (skips)
+        buffer_format(&sql, " OFFSET %lld", (long long)c->q->offset);
     ku_status status = db_query_text(scope->db, buffer_str(&sql), c->binds, c->n_binds, &rows);
     while (status == KU_OK && (status = db_next(&rows, &found)) == KU_OK && found) {
         if (page->count == capacity) {
@@ -436,7 +437,7 @@ static ku_status fetch_rows(composer *c, row_page *page)
         char *row = (char *)page->rows + page->count * t->row.size;
         status = row_read(scope, &scope->arena, t, &rows, row);
         if (t->tenant_field >= 0) { /* behind the columns; it may be the system's */
-            ku_id tenant = db_column_id(&rows, (int)t->row.n_fields - 1);
+            ku_id tenant = db_column_id(&rows, (int)t->n_columns);
             memcpy(row + t->row.fields[t->tenant_field].offset, &tenant, sizeof(tenant));
         }
         page->count++;

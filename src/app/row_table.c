@@ -1,8 +1,9 @@
 /*
- * Composing a table's statements from its shape.
+ * Tables and their statements, made from shapes.
  *
  * All of them are made once, when the application opens, from registered names only; nothing that a
- * client sends ever becomes part of a statement's text.  `tenant_id` is the first bind of each.
+ * client sends ever becomes part of a statement's text.  `tenant_id` is the first column of each,
+ * the key's columns follow, then all others in the order of the shape.
  */
 #include "app/row_table.h"
 
@@ -37,101 +38,81 @@ static bool is_key(const row_table *t, size_t field)
 
 void row_table_columns(buffer *b, const row_table *t)
 {
-    const char *comma = "";
-
-    for (size_t i = 0; i < t->row.n_fields; i++) {
-        if (!row_is_column(t, i))
-            continue;
-        buffer_add_text(b, comma);
-        db_quote_name(b, ku_str_from(t->row.fields[i].name));
-        comma = ", ";
+    for (size_t i = 0; i < t->n_columns; i++) {
+        buffer_add_text(b, i > 0 ? ", " : "");
+        db_quote_name(b, ku_str_from(t->row.fields[t->columns[i]].name));
     }
 }
 
-/* ` WHERE tenant_id = $1 AND key = $2 …` */
-static void add_where_key(buffer *b, const row_table *t)
+static size_t count_list(const char *const *names)
 {
-    buffer_add_text(b, " WHERE tenant_id = $1");
-    for (size_t i = 0; i < t->n_key; i++) {
-        buffer_add_text(b, " AND ");
-        db_quote_name(b, ku_str_from(t->row.fields[t->key[i]].name));
-        buffer_format(b, " = $%zu", i + 2);
+    size_t n = 0;
+    while (names != NULL && names[n] != NULL)
+        n++;
+    return n;
+}
+
+static db_index make_index(arena *a, const row_table *t, const char *const *columns, bool unique)
+{
+    size_t n = count_list(columns);
+    ku_str *names = arena_alloc(a, (n + 1) * sizeof(*names));
+    buffer name = {.arena = a};
+
+    names[0] = KU_STR("tenant_id");
+    buffer_add_str(&name, t->name);
+    for (size_t i = 0; i < n; i++) {
+        names[i + 1] = ku_str_from(columns[i]);
+        buffer_format(&name, "_%s", columns[i]);
     }
+    buffer_add_text(&name, unique ? "_uq" : "_idx");
+    return (db_index){
+        .name = buffer_str(&name), .columns = names, .n_columns = n + 1, .unique = unique};
 }
 
-static int compose_get(arena *a, const row_table *t, db_catalog *statements)
+static void make_indexes(arena *a, row_table *t)
 {
-    buffer b = {.arena = a};
+    const ku_index *indexes = t->table != NULL ? t->table->indexes : NULL;
+    const ku_unique *unique = t->entity != NULL ? t->entity->unique : NULL;
+    size_t n_indexes = 0, n_unique = 0;
 
-    buffer_add_text(&b, "SELECT ");
-    row_table_columns(&b, t);
-    buffer_add_text(&b, " FROM ");
-    db_quote_name(&b, t->name);
-    add_where_key(&b, t);
-    return db_catalog_add(statements, buffer_str(&b));
+    while (indexes != NULL && indexes[n_indexes].columns != NULL)
+        n_indexes++;
+    while (unique != NULL && unique[n_unique].columns != NULL)
+        n_unique++;
+    db_index *list = arena_alloc(a, (n_indexes + n_unique + 1) * sizeof(*list));
+    for (size_t i = 0; i < n_indexes; i++)
+        list[i] = make_index(a, t, indexes[i].columns, false);
+    for (size_t i = 0; i < n_unique; i++)
+        list[n_indexes + i] = make_index(a, t, unique[i].columns, true);
+    t->table_there.indexes = list;
+    t->table_there.n_indexes = n_indexes + n_unique;
 }
 
-static int compose_remove(arena *a, const row_table *t, db_catalog *statements)
+static void make_columns(arena *a, row_table *t)
 {
-    buffer b = {.arena = a};
+    db_column *columns = arena_alloc(a, (t->row.n_fields + 1) * sizeof(*columns));
+    size_t n = 0;
 
-    buffer_add_text(&b, "DELETE FROM ");
-    db_quote_name(&b, t->name);
-    add_where_key(&b, t);
-    return db_catalog_add(statements, buffer_str(&b));
-}
-
-static void add_assignments(buffer *b, const row_table *t, bool adding)
-{
-    const char *comma = " DO UPDATE SET ";
-    bool any = false;
-
-    for (size_t i = 0; i < t->row.n_fields; i++) {
-        const ku_field *field = &t->row.fields[i];
-        ku_str name = ku_str_from(field->name);
-        if (!row_is_column(t, i) || is_key(t, i))
-            continue;
-        any = true;
-        buffer_add_text(b, comma);
-        db_quote_name(b, name);
-        buffer_add_text(b, " = ");
-        if (adding && (field->flags & KU_SUM) != 0) {
-            db_quote_name(b, t->name);
-            buffer_add_char(b, '.');
-            db_quote_name(b, name);
-            buffer_add_text(b, " + ");
+    t->columns = arena_alloc(a, (t->row.n_fields + 1) * sizeof(*t->columns));
+    for (int pass = 0; pass < 2; pass++) { /* the key's columns come first */
+        for (size_t i = 0; i < t->row.n_fields; i++) {
+            if (row_is_column(t, i) && is_key(t, i) == (pass == 0))
+                t->columns[t->n_columns++] = (int)i;
         }
-        buffer_add_text(b, "excluded.");
-        db_quote_name(b, name);
-        comma = ", ";
     }
-    if (!any)
-        buffer_add_text(b, " DO NOTHING");
-}
-
-/* Insert, or replace the row with that key; with `adding`, add the sums to it instead. */
-static int compose_upsert(arena *a, const row_table *t, db_catalog *statements, bool adding)
-{
-    buffer b = {.arena = a};
-    size_t bind = 1;
-
-    buffer_add_text(&b, "INSERT INTO ");
-    db_quote_name(&b, t->name);
-    buffer_add_text(&b, " (tenant_id, ");
-    row_table_columns(&b, t);
-    buffer_add_text(&b, ") VALUES ($1");
-    for (size_t i = 0; i < t->row.n_fields; i++) {
-        if (row_is_column(t, i))
-            buffer_format(&b, ", $%zu", ++bind);
+    columns[n++] = (db_column){.name = KU_STR("tenant_id"), .kind = KU_KIND_ID};
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const ku_field *field = &t->row.fields[t->columns[i]];
+        columns[n++] = (db_column){.name = ku_str_from(field->name),
+            .kind = (ku_kind)field->kind,
+            .nullable = field->optional,
+            .sum = (field->flags & KU_SUM) != 0,
+            .scale = field->scale};
     }
-    buffer_add_text(&b, ") ON CONFLICT (tenant_id");
-    for (size_t i = 0; i < t->n_key; i++) {
-        buffer_add_text(&b, ", ");
-        db_quote_name(&b, ku_str_from(t->row.fields[t->key[i]].name));
-    }
-    buffer_add_char(&b, ')');
-    add_assignments(&b, t, adding);
-    return db_catalog_add(statements, buffer_str(&b));
+    t->table_there.name = t->name;
+    t->table_there.columns = columns;
+    t->table_there.n_columns = n;
+    t->table_there.n_key = t->n_key + 1;
 }
 
 static void finish_table(arena *a, row_table *t, db_catalog *statements, buffer *problems)
@@ -151,7 +132,6 @@ static void finish_table(arena *a, row_table *t, db_catalog *statements, buffer 
                 t->key[t->n_key++] = (int)i;
         }
         if ((field->flags & KU_SUM) != 0) {
-            t->has_sums = true;
             if (field->optional || (field->kind != KU_KIND_INT && field->kind != KU_KIND_DOUBLE &&
                                        field->kind != KU_KIND_DECIMAL))
                 buffer_format(problems, "table %" KU_PRI ": KU_SUM column %s is not a number\n",
@@ -162,10 +142,9 @@ static void finish_table(arena *a, row_table *t, db_catalog *statements, buffer 
         buffer_format(problems, "table %" KU_PRI ": no column has KU_KEY\n", KU_FMT(t->name));
         return;
     }
-    t->sql_get = compose_get(a, t, statements);
-    t->sql_put = compose_upsert(a, t, statements, false);
-    t->sql_add = t->has_sums ? compose_upsert(a, t, statements, true) : t->sql_put;
-    t->sql_remove = compose_remove(a, t, statements);
+    make_columns(a, t);
+    make_indexes(a, t);
+    t->sql = db_catalog_add_table(statements, &t->table_there);
 }
 
 row_table *row_table_of(arena *a, const ku_table *table, db_catalog *statements, buffer *problems)
@@ -240,73 +219,14 @@ row_table *row_table_of_entity(arena *a, const ku_entity *entity, db_catalog *st
 
 /* ---- in the database ------------------------------------------------------------------------- */
 
-static size_t count_list(const char *const *names)
-{
-    size_t n = 0;
-    while (names != NULL && names[n] != NULL)
-        n++;
-    return n;
-}
-
-static db_index make_index(arena *a, const row_table *t, const char *const *columns, bool unique)
-{
-    size_t n = count_list(columns);
-    ku_str *names = arena_alloc(a, (n + 1) * sizeof(*names));
-    buffer name = {.arena = a};
-
-    names[0] = KU_STR("tenant_id");
-    buffer_add_str(&name, t->name);
-    for (size_t i = 0; i < n; i++) {
-        names[i + 1] = ku_str_from(columns[i]);
-        buffer_format(&name, "_%s", columns[i]);
-    }
-    buffer_add_text(&name, unique ? "_uq" : "_idx");
-    return (db_index){
-        .name = buffer_str(&name), .columns = names, .n_columns = n + 1, .unique = unique};
-}
-
 ku_status row_table_ensure(const row_table *t, db *d, ku_error *ret_error)
 {
-    arena a = {0};
-    size_t n_indexes = 0;
-    const ku_index *indexes = t->table != NULL ? t->table->indexes : NULL;
-    const ku_unique *unique = t->entity != NULL ? t->entity->unique : NULL;
-    db_column *columns = arena_alloc(&a, (t->row.n_fields + 1) * sizeof(*columns));
-    size_t n = 0;
+    return db_ensure_table(d, &t->table_there, ret_error);
+}
 
-    columns[n++] = (db_column){.name = KU_STR("tenant_id"), .kind = KU_KIND_ID};
-    for (int pass = 0; pass < 2; pass++) { /* the key's columns come first */
-        for (size_t i = 0; i < t->row.n_fields; i++) {
-            const ku_field *field = &t->row.fields[i];
-            if (row_is_column(t, i) && is_key(t, i) == (pass == 0))
-                columns[n++] = (db_column){.name = ku_str_from(field->name),
-                    .kind = (ku_kind)field->kind,
-                    .nullable = field->optional,
-                    .scale = field->scale};
-        }
-    }
-    while (indexes != NULL && indexes[n_indexes].columns != NULL)
-        n_indexes++;
-    size_t n_unique = 0;
-    while (unique != NULL && unique[n_unique].columns != NULL)
-        n_unique++;
-    db_index *list = arena_alloc(&a, (n_indexes + n_unique + 1) * sizeof(*list));
-    for (size_t i = 0; i < n_indexes; i++)
-        list[i] = make_index(&a, t, indexes[i].columns, false);
-    for (size_t i = 0; i < n_unique; i++)
-        list[n_indexes + i] = make_index(&a, t, unique[i].columns, true);
-
-    const db_table table = {
-        .name = t->name,
-        .columns = columns,
-        .n_columns = n,
-        .n_key = t->n_key + 1,
-        .indexes = list,
-        .n_indexes = n_indexes + n_unique,
-    };
-    ku_status status = db_ensure_table(d, &table, ret_error);
-    arena_done(&a);
-    return status;
+ku_status row_table_check(const row_table *t, db *d, ku_error *ret_error)
+{
+    return db_check_table(d, &t->table_there, ret_error);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -431,15 +351,12 @@ ku_status row_read_field(ku_scope *scope, arena *memory, const db_rows *rows, in
 ku_status row_read(
     ku_scope *scope, arena *memory, const row_table *t, const db_rows *rows, void *row)
 {
-    int column = 0;
-
     memset(row, 0, t->row.size);
-    for (size_t i = 0; i < t->row.n_fields; i++) {
-        if (!row_is_column(t, i)) {
-            memcpy((char *)row + t->row.fields[i].offset, &scope->tenant, sizeof(ku_id));
-            continue;
-        }
-        ku_status status = row_read_field(scope, memory, rows, column++, &t->row.fields[i], row);
+    if (t->tenant_field >= 0)
+        memcpy((char *)row + t->row.fields[t->tenant_field].offset, &scope->tenant, sizeof(ku_id));
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const ku_field *field = &t->row.fields[t->columns[i]];
+        ku_status status = row_read_field(scope, memory, rows, (int)i, field, row);
         if (status != KU_OK)
             return status;
     }

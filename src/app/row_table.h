@@ -35,8 +35,11 @@ typedef struct row_table {
     size_t n_key;
     int tenant_field; /* index of `tenant_id` in an entity's row, which is no column of its own; -1
                        */
-    bool has_sums;
-    int sql_get, sql_put, sql_add, sql_remove;
+    int *columns;     /* fields that are columns, in the table's order: the key's first */
+    size_t n_columns;
+    db_table table_there; /* as the database has it: tenant_id, then the columns */
+    db_table_statements sql;
+    int place; /* among the tables of the registry: the order in which rows are locked */
     struct row_table *next;
 } row_table;
 
@@ -47,18 +50,19 @@ row_table *row_table_of(arena *a, const ku_table *table, db_catalog *statements,
 row_table *row_table_of_entity(arena *a, const ku_entity *entity, db_catalog *statements,
     size_t *ret_n_base, size_t *ret_row_offset, buffer *problems);
 
-/* Creates or completes the table in the database. */
+/* Creates or completes the table in the database; or only says what is missing. */
 ku_status row_table_ensure(const row_table *t, db *d, ku_error *ret_error);
+ku_status row_table_check(const row_table *t, db *d, ku_error *ret_error);
 
 /* A field's value for the database; JSON and such is made in the arena. */
 db_value row_bind(arena *a, const ku_field *field, const void *row);
 /* Fills a field from a column of the present row; text is copied into `memory`. */
 ku_status row_read_field(ku_scope *scope, arena *memory, const db_rows *rows, int column,
     const ku_field *field, void *row);
-/* Fills a whole row from the columns of `select *` order (row_table_columns). */
+/* Fills a whole row from columns in the order of row_table_columns. */
 ku_status row_read(
     ku_scope *scope, arena *memory, const row_table *t, const db_rows *rows, void *row);
-/* `c1, c2, …`: all columns but tenant_id, in the order of the shape. */
+/* `c1, c2, …`: all columns but tenant_id, in the table's order. */
 void row_table_columns(buffer *b, const row_table *t);
 /* A field that is a column of its own. */
 bool row_is_column(const row_table *t, size_t field);

@@ -3,7 +3,7 @@
  *
  * Entries hold whole structs of the table's row.  What the struct points at is copied into the
  * layer's memory (that of its unit of work) when it is put, so that an entry outlives the caller's
- * variables and rewinds.
+ * variables and rewinds.  How they are written stands in rows_flush.c.
  */
 #include "app/rows.h"
 
@@ -109,7 +109,7 @@ static ku_status check_fits(ku_scope *scope, const row_table *t, const void *row
 
 /* ---- the map --------------------------------------------------------------------------------- */
 
-static row_entry *layer_find(
+row_entry *row_layer_find(
     const row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, const void *row)
 {
     if (layer->n_slots == 0)
@@ -156,7 +156,12 @@ static row_entry *layer_add(
 {
     row_entry *entry = arena_alloc(layer->work->arena, sizeof(*entry));
 
-    *entry = (row_entry){.table = t, .tenant = tenant, .hash = hash, .state = state, .row = row};
+    *entry = (row_entry){.table = t,
+        .tenant = tenant,
+        .hash = hash,
+        .state = state,
+        .revision = DB_REVISION_ANY,
+        .row = row};
     layer_link(layer, entry);
     return entry;
 }
@@ -205,23 +210,27 @@ static void apply_add(const row_table *t, void *row, const void *delta)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* *ret_revision 0: there is no such row. */
 static ku_status read_stored(ku_scope *scope, arena *memory, const row_table *t, const void *key,
-    void *ret_row, bool *ret_found)
+    void *ret_row, int64_t *ret_revision)
 {
+    bool found = false;
     db_value binds[ROW_KEY_MAX + 1];
     db_rows rows = {0};
 
     binds[0] = db_id(scope->tenant);
     for (size_t i = 0; i < t->n_key; i++)
         binds[i + 1] = row_bind(&scope->arena, &t->row.fields[t->key[i]], key);
-    ku_status status = db_query(scope->db, t->sql_get, binds, t->n_key + 1, &rows);
+    ku_status status = db_query(scope->db, t->sql.get, binds, t->n_key + 1, &rows);
     if (status == KU_OK)
-        status = db_next(&rows, ret_found);
+        status = db_next(&rows, &found);
     if (status != KU_OK)
         (void)scope_fail(
             scope, status, "read %" KU_PRI ": %s", KU_FMT(t->name), db_error(scope->db));
-    else if (*ret_found)
+    else if (found)
         status = row_read(scope, memory, t, &rows, ret_row);
+    if (status == KU_OK)
+        *ret_revision = found ? db_column_int(&rows, (int)t->n_columns) : 0;
     db_rows_done(&rows);
     return status;
 }
@@ -233,9 +242,10 @@ static ku_status read_stored(ku_scope *scope, arena *memory, const row_table *t,
 static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, uint64_t hash,
     const void *key, const void **ret_row)
 {
-    row_entry *entry = layer_find(layer, t, scope->tenant, hash, key);
+    row_entry *entry = row_layer_find(layer, t, scope->tenant, hash, key);
     row_state state = entry != NULL ? entry->state : ROW_UNKNOWN;
     const void *below = NULL;
+    int64_t revision = DB_REVISION_ANY;
     ku_status status = KU_OK;
 
     if (state == ROW_CLEAN || state == ROW_PUT || state == ROW_ABSENT || state == ROW_REMOVED) {
@@ -251,9 +261,8 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
         status = resolve(scope, parent, t, hash, key, &below);
     } else {
         void *stored = arena_alloc(layer->work->arena, t->row.size);
-        bool found = false;
-        status = read_stored(scope, layer->work->arena, t, key, stored, &found);
-        below = found ? stored : NULL;
+        status = read_stored(scope, layer->work->arena, t, key, stored, &revision);
+        below = revision != 0 ? stored : NULL;
     }
     if (status != KU_OK)
         return status;
@@ -265,6 +274,7 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
             entry->row = sum;
         }
         entry->state = ROW_PUT;
+        entry->revision = revision;
         *ret_row = entry->row;
         return KU_OK;
     }
@@ -278,6 +288,7 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
         entry->state = below != NULL ? ROW_CLEAN : ROW_ABSENT;
         entry->row = row;
     }
+    entry->revision = revision;
     *ret_row = below;
     return KU_OK;
 }
@@ -291,11 +302,11 @@ ku_status rows_get(ku_scope *scope, const row_table *t, void *row)
         return fitting;
     if (scope->work == NULL) {
         void *stored = arena_alloc(&scope->arena, t->row.size);
-        bool any = false;
-        ku_status status = read_stored(scope, &scope->arena, t, row, stored, &any);
-        if (status == KU_OK && any)
+        int64_t revision = 0;
+        ku_status status = read_stored(scope, &scope->arena, t, row, stored, &revision);
+        if (status == KU_OK && revision != 0)
             memcpy(row, stored, t->row.size);
-        return status != KU_OK ? status : any ? KU_OK : KU_NOT_FOUND;
+        return status != KU_OK ? status : revision != 0 ? KU_OK : KU_NOT_FOUND;
     }
     uint64_t hash = key_hash(t, scope->tenant, row);
     ku_status status = resolve(scope, scope->work->rows, t, hash, row, &found);
@@ -315,7 +326,7 @@ static void set_entry(
 {
     row_layer *layer = scope->work->rows;
     uint64_t hash = key_hash(t, scope->tenant, row);
-    row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
+    row_entry *entry = row_layer_find(layer, t, scope->tenant, hash, row);
     void *copy = kept                   ? (void *)row
                  : state == ROW_REMOVED ? key_copy(layer->work->arena, t, row)
                                         : shape_copy(layer->work->arena, &t->row, row);
@@ -401,7 +412,7 @@ ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
         return status;
     row_layer *layer = scope->work->rows;
     uint64_t hash = key_hash(t, scope->tenant, row);
-    row_entry *entry = layer_find(layer, t, scope->tenant, hash, row);
+    row_entry *entry = row_layer_find(layer, t, scope->tenant, hash, row);
 
     if (entry != NULL)
         add_to_entry(layer, entry, row);
@@ -433,7 +444,7 @@ ku_status rows_doomed(ku_scope *scope)
         KU_FMT(layer->doomed_message));
 }
 
-/* ---- merging and writing --------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 void rows_merge(row_layer *scope_layer)
 {
@@ -442,7 +453,8 @@ void rows_merge(row_layer *scope_layer)
 
     for (row_entry *entry = scope_layer->first; entry != NULL; entry = next) {
         next = entry->next;
-        row_entry *below = layer_find(parent, entry->table, entry->tenant, entry->hash, entry->row);
+        row_entry *below =
+            row_layer_find(parent, entry->table, entry->tenant, entry->hash, entry->row);
         if (below == NULL) {
             layer_link(parent, entry);
         } else if (entry->state == ROW_ADD) {
@@ -450,125 +462,9 @@ void rows_merge(row_layer *scope_layer)
         } else {
             below->state = entry->state;
             below->row = entry->row;
+            /* What the scope built on was read through the parent, unless it read by itself. */
+            if (entry->revision != DB_REVISION_ANY)
+                below->revision = entry->revision;
         }
     }
-    while (scope_layer->snapshots != NULL) {
-        pending_snapshot *snapshot = scope_layer->snapshots;
-        scope_layer->snapshots = snapshot->next;
-        snapshot->next = parent->snapshots;
-        parent->snapshots = snapshot;
-    }
-}
-
-static size_t bind_row(arena *a, const row_entry *entry, db_value *binds)
-{
-    const row_table *t = entry->table;
-    size_t n = 0;
-
-    binds[n++] = db_id(entry->tenant);
-    if (entry->state == ROW_REMOVED) {
-        for (size_t i = 0; i < t->n_key; i++)
-            binds[n++] = row_bind(a, &t->row.fields[t->key[i]], entry->row);
-        return n;
-    }
-    for (size_t i = 0; i < t->row.n_fields; i++) {
-        if (row_is_column(t, i))
-            binds[n++] = row_bind(a, &t->row.fields[i], entry->row);
-    }
-    return n;
-}
-
-static int statement_of(const row_entry *entry)
-{
-    switch (entry->state) {
-    case ROW_PUT:
-        return entry->table->sql_put;
-    case ROW_ADD:
-        return entry->table->sql_add;
-    case ROW_REMOVED:
-        return entry->table->sql_remove;
-    case ROW_CLEAN:
-    case ROW_ABSENT:
-    case ROW_UNKNOWN:
-        break;
-    }
-    return -1;
-}
-
-/* All entries from `first` on that need the statement, as one set. */
-static ku_status flush_statement(ku_scope *scope, row_entry *first, int statement)
-{
-    db *d = scope->db;
-    ku_mark mark = arena_mark(&scope->arena);
-    const row_table *t = first->table;
-    size_t n_rows = 0, n_columns = 0, used = 0;
-
-    for (row_entry *e = first; e != NULL; e = e->next)
-        n_rows += statement_of(e) == statement ? 1 : 0;
-    db_value *binds = arena_alloc(&scope->arena, n_rows * (t->row.n_fields + 1) * sizeof(db_value));
-    for (row_entry *e = first; e != NULL; e = e->next) {
-        if (statement_of(e) != statement)
-            continue;
-        n_columns = bind_row(&scope->arena, e, binds + used);
-        used += n_columns;
-        e->state = e->state == ROW_PUT ? ROW_CLEAN : e->state == ROW_ADD ? ROW_UNKNOWN : ROW_ABSENT;
-    }
-    ku_status status = db_run_many(d, statement, binds, n_columns, n_rows, NULL);
-    arena_rewind(&scope->arena, mark);
-    if (status != KU_OK)
-        return scope_fail(scope, status, "write %" KU_PRI ": %s", KU_FMT(t->name), db_error(d));
-    return KU_OK;
-}
-
-ku_status rows_flush(ku_scope *scope, row_layer *layer)
-{
-    for (row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
-        int statement = statement_of(entry);
-        if (statement < 0)
-            continue;
-        ku_status status = flush_statement(scope, entry, statement);
-        if (status != KU_OK) {
-            layer->broken = true;
-            return status;
-        }
-    }
-    return KU_OK;
-}
-
-static bool is_dirty(const row_layer *layer)
-{
-    for (const row_entry *entry = layer->first; entry != NULL; entry = entry->next) {
-        if (statement_of(entry) >= 0)
-            return true;
-    }
-    return false;
-}
-
-ku_status rows_flush_for_query(ku_scope *scope)
-{
-    row_layer *layer = scope->work != NULL ? scope->work->rows : NULL;
-    ku_status status = KU_OK;
-
-    if (layer == NULL)
-        return KU_OK;
-    if (layer->parent != NULL && !layer->in_savepoint)
-        status = rows_flush(scope, layer->parent);
-    if (status != KU_OK || !is_dirty(layer))
-        return status;
-    if (!layer->in_savepoint) {
-        status = db_savepoint(scope->db);
-        if (status != KU_OK)
-            return scope_fail(scope, status, "savepoint: %s", db_error(scope->db));
-        layer->in_savepoint = true;
-    }
-    /* What the batch remembers of these rows is out of date from here on, whatever becomes of the
-     * savepoint: the database knows. */
-    for (row_entry *entry = layer->first; entry != NULL && layer->parent != NULL;
-         entry = entry->next) {
-        row_entry *below =
-            layer_find(layer->parent, entry->table, entry->tenant, entry->hash, entry->row);
-        if (below != NULL && statement_of(entry) >= 0)
-            below->state = ROW_UNKNOWN;
-    }
-    return rows_flush(scope, layer);
 }

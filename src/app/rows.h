@@ -4,6 +4,10 @@
  * A layer (one per scope, one per batch; see store/work.h) maps (table, tenant, key) to what is to
  * become of the row.  A row that is changed five times is written once; a sum that is added to is
  * read only if somebody asks for it.  A failed scope's layer is dropped.
+ *
+ * Nothing is locked while handlers run.  An entry remembers the revision at which its row was read,
+ * and what is written back is compared with it (db_catalog_add_table): if somebody else was faster
+ * the flush fails with KU_VERSION_CONFLICT, and the scopes run again with what is there by then.
  */
 #ifndef KU_APP_ROWS_H
 #define KU_APP_ROWS_H
@@ -25,18 +29,18 @@ typedef struct row_entry {
     ku_id tenant;
     uint64_t hash;
     row_state state;
+    /* At which it was read from the database.  0: it was not there.  DB_REVISION_ANY: nobody has
+     * looked, or this transaction has written it since and holds its lock. */
+    int64_t revision;
     void *row; /* the struct; of ROW_REMOVED and ROW_ABSENT only the key counts */
     struct row_entry *same_slot, *next;
 } row_entry;
 
-/* A snapshot that a scope made; written when its transaction ends. */
-typedef struct pending_snapshot {
-    ku_id tenant, stream;
-    const ku_entity *entity;
-    int64_t version;
-    ku_str state;
-    struct pending_snapshot *next;
-} pending_snapshot;
+/* A statement that was sent for some rows: how many it must have touched, and how many it has. */
+typedef struct row_check {
+    int64_t expected, changes;
+    struct row_check *next;
+} row_check;
 
 /* A hook that waits for the commit. */
 typedef struct pending_hook {
@@ -60,7 +64,7 @@ struct row_layer {
     row_entry **slots;
     size_t n_slots, n_entries;
     row_entry *first, *last;
-    pending_snapshot *snapshots;
+    row_check *checks;               /* of what was sent */
     pending_hook *hooks, *last_hook; /* of a scope */
     claimed_request *claims;         /* of a batch */
     bool in_savepoint; /* the scope's rows were flushed early; see rows_flush_for_query */
@@ -69,9 +73,14 @@ struct row_layer {
     ku_status doomed;
     ku_str doomed_reason, doomed_message;
     bool broken; /* part of it could not be written: its transaction must not commit */
+    bool lost;   /* of a batch: somebody else was faster; it is broken, too, and may run again */
 };
 
 void row_layer_init(row_layer *layer, row_layer *parent, work *unit);
+
+/* What a layer itself knows of a row; NULL: nothing. */
+row_entry *row_layer_find(
+    const row_layer *layer, const row_table *t, ku_id tenant, uint64_t hash, const void *row);
 
 /* The five verbs on any table; `row` is the table's whole row. */
 ku_status rows_get(ku_scope *scope, const row_table *t, void *row);
@@ -88,8 +97,12 @@ ku_status rows_doomed(ku_scope *scope);
 
 /* Moves a scope's entries into its parent. */
 void rows_merge(row_layer *scope_layer);
-/* Writes what a layer holds; its entries are clean afterwards. */
+/* Sends what a layer holds; its entries are clean afterwards. */
 ku_status rows_flush(ku_scope *scope, row_layer *layer);
+/*
+ * Once db_settle has returned: KU_VERSION_CONFLICT if a row was not as it had been read.
+ */
+ku_status rows_compare(row_layer *layer);
 /*
  * Before a query inside a write: the database must show what is pending.  The batch's rows are
  * written; the scope's own in a savepoint, which the end of the scope releases or rolls back.

@@ -9,12 +9,17 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     IDLE_BEFORE_UPKEEP_S = 1,
     SCOPES_KEPT_IDLE = 8,
     PURGE_EVERY_S = 60,
     PURGE_ROWS = 1000,
+    BATCH_ATTEMPTS = 3, /* of a whole batch */
+    JOB_ATTEMPTS = 8,   /* of one job alone */
+    UNKNOWN_ROUNDS = 3, /* how often a COMMIT may go unanswered */
+    PAUSE_FIRST_MS = 4,
 };
 
 struct writer {
@@ -30,6 +35,8 @@ struct writer {
 
     /* owned by the thread */
     db *d;
+    bool chief;
+    lane_counts *lanes;
     ku_scope batch_scope; /* memory of the batch's layer, and its errors */
     work batch;
     row_layer batch_rows;
@@ -57,15 +64,14 @@ static void begin_scope(writer *w, writer_job *job, size_t index)
     row_layer_init(scope->work->rows, &w->batch_rows, scope->work);
 }
 
-/* For jobs that will not be executed: they are finished in a scope all the same. */
-static void begin_scopes(writer *w, writer_job *jobs)
+/* Jobs that were not executed are finished in a scope all the same. */
+static void begin_missing_scopes(writer *w, writer_job *jobs)
 {
     size_t index = 0;
 
-    for (writer_job *job = jobs; job != NULL; job = job->next) {
-        begin_scope(w, job, index++);
-        job->executed = KU_OK;
-        job->deferred = false;
+    for (writer_job *job = jobs; job != NULL; job = job->next, index++) {
+        if (job->scope == NULL)
+            begin_scope(w, job, index);
     }
 }
 
@@ -78,41 +84,22 @@ static void execute_job(writer *w, writer_job *job, size_t index)
         job->executed = rows_doomed(job->scope);
 
     ku_scope *scope = job->scope;
-    bool in_savepoint = scope->work->rows->in_savepoint;
-    if (job->executed == KU_OK) {
-        bool kept = !scope->work->rows->broken && (!in_savepoint || db_release(w->d) == KU_OK);
-        w->batch_rows.broken = w->batch_rows.broken || !kept;
-        rows_merge(scope->work->rows);
-        work_merge(scope->work);
-    } else if (in_savepoint) {
-        db_rollback_to(w->d);
-    }
+    row_layer *rows = scope->work->rows;
     /* Whatever a job made of a machine's failure: without its transaction nothing may be written.
      */
-    w->batch_rows.broken = w->batch_rows.broken || !db_intact(w->d);
-}
-
-static ku_status flush_snapshots(writer *w)
-{
-    for (pending_snapshot *s = w->batch_rows.snapshots; s != NULL; s = s->next) {
-        const snapshot kept = {
-            .version = s->version, .state_version = s->entity->state_version, .state = s->state};
-        ku_status status =
-            log_snapshot_put(&w->batch_scope, s->tenant, s->entity, s->stream, &kept);
-        if (status != KU_OK)
-            return status;
+    if (!db_intact(w->d)) {
+        w->batch_rows.broken = true;
+        return;
     }
-    return KU_OK;
-}
-
-static ku_status purge_requests(writer *w)
-{
-    ku_time now = clock_now(&w->app->clock);
-
-    if (now.unix_us - w->last_purge.unix_us < PURGE_EVERY_S * INT64_C(1000000))
-        return KU_OK;
-    w->last_purge = now;
-    return log_request_purge(w->d, now, PURGE_ROWS, NULL);
+    if (job->executed == KU_OK) {
+        bool kept = !rows->broken && (!rows->in_savepoint || db_release(w->d) == KU_OK);
+        w->batch_rows.broken = w->batch_rows.broken || !kept;
+        rows_merge(rows);
+        work_merge(scope->work);
+    } else if (rows->in_savepoint) {
+        db_rollback_to(w->d);
+        w->batch_rows.broken = w->batch_rows.broken || !db_intact(w->d);
+    }
 }
 
 static ku_status settle_jobs(writer_job *jobs)
@@ -127,54 +114,96 @@ static ku_status settle_jobs(writer_job *jobs)
     return KU_OK;
 }
 
-static ku_status run_inside(writer *w, writer_job *jobs)
+static ku_status execute_all(writer *w, writer_job *jobs)
 {
     size_t index = 0;
 
     for (writer_job *job = jobs; job != NULL && !w->batch_rows.broken; job = job->next)
         execute_job(w, job, index++);
-    ku_status status = w->batch_rows.broken ? KU_UNAVAILABLE : work_number(&w->batch);
+    if (!w->batch_rows.broken)
+        return KU_OK;
+    return w->batch_rows.lost ? KU_VERSION_CONFLICT : KU_UNAVAILABLE;
+}
+
+static ku_status run_inside(writer *w, writer_job *jobs)
+{
+    ku_status status = lane_counts_refresh(w->lanes, w->d);
+
     if (status == KU_OK)
-        status = settle_jobs(jobs);
+        status = execute_all(w, jobs);
+    if (status == KU_OK)
+        status = work_flush_streams(&w->batch);
     if (status == KU_OK)
         status = rows_flush(&w->batch_scope, &w->batch_rows);
     if (status == KU_OK)
-        status = work_flush(&w->batch);
+        status = work_number(&w->batch);
     if (status == KU_OK)
-        status = flush_snapshots(w);
+        status = rows_compare(&w->batch_rows);
     if (status == KU_OK)
-        status = purge_requests(w);
+        status = settle_jobs(jobs);
+    if (status == KU_OK)
+        status = work_flush_events(&w->batch);
     return status;
 }
 
-/* One transaction for these jobs.  *ret_at_commit: it was COMMIT that failed. */
-static ku_status run_transaction(writer *w, writer_job *jobs, bool *ret_at_commit)
+/* What became of a transaction. */
+typedef struct attempt {
+    ku_status status; /* KU_OK: it is committed */
+    bool lost;        /* somebody else was faster; the same jobs may do better now */
+    bool may_retry;   /* the same jobs may do better in a moment */
+    bool hopeless;    /* the jobs would not do better one by one, either */
+    bool unknown;     /* or it is, too: the answer to its COMMIT was lost */
+} attempt;
+
+static void begin_batch(writer *w, writer_job *jobs)
 {
-    *ret_at_commit = false;
     scope_reset(&w->batch_scope);
     w->batch_scope.app = w->app;
     w->batch_scope.db = w->d;
     work_init(&w->batch, w->d, NULL, &w->batch_scope.arena);
     row_layer_init(&w->batch_rows, NULL, &w->batch);
     w->batch.rows = &w->batch_rows;
+    w->batch.lanes = w->lanes;
+    for (writer_job *job = jobs; job != NULL; job = job->next) {
+        job->scope = NULL;
+        job->executed = KU_OK;
+        job->deferred = false;
+    }
+}
 
-    ku_status status = db_begin(w->d);
-    if (status != KU_OK) {
-        *ret_at_commit = true; /* trying one by one would not help */
-        begin_scopes(w, jobs);
-    } else {
-        status = run_inside(w, jobs);
+/* How a transaction failed; called before anything else is asked of the connection. */
+static void explain_failure(writer *w, attempt *a)
+{
+    bool shared = db_is_shared(w->d);
+
+    /* A unique value that a look-up did not find was taken by somebody else, if there is one. */
+    a->lost = a->status == KU_VERSION_CONFLICT || (a->status == KU_UNIQUE_VIOLATION && shared);
+    a->may_retry = !a->lost && db_may_retry(w->d);
+    if (!a->lost)
+        log_cause(&w->app->log, a->may_retry ? LOG_WARN_ : LOG_ERROR_, "transaction failed",
+            ku_status_code(a->status), db_error(w->d));
+}
+
+static attempt run_transaction(writer *w, writer_job *jobs)
+{
+    attempt a = {.status = KU_OK};
+
+    begin_batch(w, jobs);
+    a.status = db_begin(w->d);
+    a.hopeless = a.status != KU_OK;
+    if (a.status == KU_OK)
+        a.status = run_inside(w, jobs);
+    if (a.status == KU_OK) {
+        a.status = db_commit(w->d);
+        a.unknown = a.status != KU_OK && db_outcome_unknown(w->d);
+        /* A file cannot be written.  Elsewhere COMMIT also says what became of what was sent. */
+        a.hopeless = a.status != KU_OK && !db_is_shared(w->d);
     }
-    if (status == KU_OK) {
-        status = db_commit(w->d);
-        *ret_at_commit = status != KU_OK;
-    }
-    if (status != KU_OK) {
-        log_cause(
-            &w->app->log, LOG_ERROR_, "transaction failed", ku_status_code(status), db_error(w->d));
+    if (a.status != KU_OK) {
+        explain_failure(w, &a);
         db_rollback(w->d);
     }
-    return status;
+    return a;
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
@@ -200,8 +229,9 @@ static void finish_jobs(writer *w, writer_job *jobs, ku_status committed)
     writer_job *deferred = NULL, **tail = &deferred;
     writer_job *next;
 
-    if (committed == KU_OK && w->batch.n_events > 0 && w->app->on_commit != NULL)
-        w->app->on_commit(w->app->on_commit_context);
+    if (committed == KU_OK && w->batch.n_events > 0)
+        app_tell_commit(w->app);
+    begin_missing_scopes(w, jobs);
     for (writer_job *job = jobs; job != NULL; job = next) {
         next = job->next;
         job->next = NULL;
@@ -216,21 +246,126 @@ static void finish_jobs(writer *w, writer_job *jobs, ku_status committed)
         give_back(w, deferred);
 }
 
-static void run_batch(writer *w, writer_job *jobs)
+/* A moment for others: twice as long each time, and a half of it by chance, so that two writers
+ * that met do not meet again. */
+static void pause_before(int attempt_number)
 {
-    bool at_commit;
-    ku_status status = run_transaction(w, jobs, &at_commit);
+    int64_t half_us = (int64_t)PAUSE_FIRST_MS * 500 << attempt_number;
+    ku_id chance = id_new((ku_time){0});
+    int64_t us = half_us + half_us * chance.bytes[15] / 255;
+    const struct timespec moment = {us / 1000000, us % 1000000 * 1000};
 
-    if (status == KU_OK || at_commit || jobs->next == NULL) {
-        finish_jobs(w, jobs, status);
-        return;
+    (void)nanosleep(&moment, NULL);
+}
+
+/* Runs the jobs in one transaction, again while that may help. */
+static attempt run_attempts(writer *w, writer_job *jobs, int attempts)
+{
+    for (int i = 1;; i++) {
+        const attempt a = run_transaction(w, jobs);
+        bool again = (a.lost || a.may_retry) && !a.unknown;
+        if (!again || i == attempts)
+            return a;
+        if (a.may_retry || i > 1)
+            pause_before(i);
     }
+}
+
+/*
+ * Nobody knows whether the transaction of these jobs is there.  Returned are those that can run
+ * again: those that may be repeated, and those of which nothing can be there.
+ */
+static writer_job *part_unknown(writer *w, writer_job *jobs)
+{
+    writer_job *again = NULL, **tail = &again;
     writer_job *next;
+
+    begin_missing_scopes(w, jobs);
+    for (writer_job *job = jobs; job != NULL; job = next) {
+        bool wrote = job->executed == KU_OK && !job->deferred;
+        next = job->next;
+        job->next = NULL;
+        job->outcome_unknown = job->outcome_unknown || wrote;
+        if (job->repeatable || !wrote) {
+            *tail = job;
+            tail = &job->next;
+        } else {
+            job->finish(job, job->scope, KU_UNAVAILABLE);
+        }
+    }
+    return again;
+}
+
+/* Returns the jobs that have to run again because nobody knows what became of them. */
+static writer_job *run_one_by_one(writer *w, writer_job *jobs)
+{
+    writer_job *again = NULL, **tail = &again;
+    writer_job *next;
+
     for (writer_job *job = jobs; job != NULL; job = next) {
         next = job->next;
         job->next = NULL;
-        status = run_transaction(w, job, &at_commit);
-        finish_jobs(w, job, status);
+        const attempt a = run_attempts(w, job, JOB_ATTEMPTS);
+        if (a.unknown) {
+            *tail = part_unknown(w, job);
+            tail = *tail != NULL ? &(*tail)->next : tail;
+            continue;
+        }
+        finish_jobs(w, job, a.status);
+        if (a.hopeless && next != NULL) {
+            for (writer_job *rest = next; rest != NULL; rest = rest->next)
+                rest->scope = NULL;
+            finish_jobs(w, next, a.status);
+            break;
+        }
+    }
+    return again;
+}
+
+/* The same as run_one_by_one, but all in one transaction if possible. */
+static writer_job *run_together(writer *w, writer_job *jobs)
+{
+    bool alone = jobs->next == NULL;
+    const attempt a = run_attempts(w, jobs, alone ? JOB_ATTEMPTS : BATCH_ATTEMPTS);
+
+    if (a.unknown)
+        return part_unknown(w, jobs);
+    if (a.status != KU_OK && !a.hopeless && !alone)
+        return run_one_by_one(w, jobs);
+    finish_jobs(w, jobs, a.status);
+    return NULL;
+}
+
+static void run_batch(writer *w, writer_job *jobs)
+{
+    for (writer_job *job = jobs; job != NULL; job = job->next)
+        job->outcome_unknown = false;
+    for (int round = 0; jobs != NULL && round < UNKNOWN_ROUNDS; round++)
+        jobs = run_together(w, jobs);
+    if (jobs == NULL)
+        return;
+    for (writer_job *job = jobs; job != NULL; job = job->next)
+        job->scope = NULL;
+    finish_jobs(w, jobs, KU_UNAVAILABLE);
+}
+
+/* Stored replies that have expired: in a transaction of their own, which nobody waits for. */
+static void purge_requests(writer *w)
+{
+    ku_time now = clock_now(&w->app->clock);
+
+    if (!w->chief || now.unix_us - w->last_purge.unix_us < PURGE_EVERY_S * INT64_C(1000000))
+        return;
+    w->last_purge = now;
+    ku_status status = db_begin(w->d);
+    if (status == KU_OK)
+        status = log_request_purge(w->d, now, PURGE_ROWS, NULL);
+    if (status == KU_OK)
+        status = db_commit(w->d);
+    if (status != KU_OK) {
+        log_cause(&w->app->log, LOG_WARN_, "expired replies stay for now", ku_status_code(status),
+            db_error(w->d));
+        db_rollback(w->d);
     }
 }
 
@@ -298,31 +433,22 @@ static void *writer_main(void *context)
 
     while ((jobs = take_batch(w, &dirty)) != NULL) {
         run_batch(w, jobs);
+        purge_requests(w);
         (void)db_upkeep(w->d, false);
         dirty = true;
     }
     return NULL;
 }
 
-ku_status writer_open(ku_app *app, writer **ret_writer, ku_error *ret_error)
+writer *writer_start(ku_app *app, db *d, bool chief)
 {
     writer *w = mem_zero(1, sizeof(*w));
     pthread_condattr_t monotonic;
 
     w->app = app;
-    ku_status status = db_open(app->url, DB_WRITER, app->registry.statements, &w->d, ret_error);
-    if (status != KU_OK) {
-        free(w);
-        return status;
-    }
-    status = log_schema_apply(w->d, ret_error);
-    for (const row_table *t = app->registry.tables; t != NULL && status == KU_OK; t = t->next)
-        status = row_table_ensure(t, w->d, ret_error);
-    if (status != KU_OK) {
-        db_close(w->d);
-        free(w);
-        return status;
-    }
+    w->d = d;
+    w->chief = chief;
+    w->lanes = lane_counts_new();
     scope_init(&w->batch_scope);
     w->last_purge = clock_now(&app->clock);
     pthread_mutex_init(&w->lock, NULL);
@@ -333,8 +459,7 @@ ku_status writer_open(ku_app *app, writer **ret_writer, ku_error *ret_error)
     int failed = pthread_create(&w->thread, NULL, writer_main, w);
     assert(failed == 0);
     (void)failed;
-    *ret_writer = w;
-    return KU_OK;
+    return w;
 }
 
 void writer_stop(writer *w)
@@ -353,6 +478,7 @@ void writer_close(writer *w)
     if (w == NULL)
         return;
     db_close(w->d);
+    lane_counts_free(w->lanes);
     for (size_t i = 0; i < LIMIT_SCOPES_PER_COMMIT; i++) {
         if (w->scopes[i] != NULL)
             scope_done(w->scopes[i]);

@@ -59,7 +59,19 @@ ku_time ku_scope_now(const ku_scope *scope)
 
 ku_id ku_new_id(ku_scope *scope)
 {
-    return id_new(scope->now);
+    ku_id id = id_new(scope->now);
+
+    scope->made[scope->n_made++ % SCOPE_IDS_REMEMBERED] = id;
+    return id;
+}
+
+bool scope_made(const ku_scope *scope, ku_id id)
+{
+    for (unsigned i = 0; i < scope->n_made && i < SCOPE_IDS_REMEMBERED; i++) {
+        if (ku_id_equal(scope->made[i], id))
+            return true;
+    }
+    return false;
 }
 
 bool ku_scope_cancelled(ku_scope *scope)

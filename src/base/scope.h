@@ -30,6 +30,9 @@ typedef struct scope_error {
     size_t n_issues;
 } scope_error;
 
+/* How many of the ids that it made a scope remembers. */
+enum { SCOPE_IDS_REMEMBERED = 8 };
+
 struct ku_scope {
     arena arena;
     arena error_memory; /* of the error: it outlasts a rewind */
@@ -50,6 +53,9 @@ struct ku_scope {
     ku_str correlation_id;
     ku_str causation_id; /* empty but in a projection's apply */
 
+    ku_id made[SCOPE_IDS_REMEMBERED]; /* by ku_new_id, the last ones */
+    unsigned n_made;
+
     /* set by the store and the application */
     struct db *db;     /* the connection that it reads with */
     struct work *work; /* what it is going to write; NULL in a query */
@@ -62,6 +68,9 @@ struct ku_scope {
 void scope_init(ku_scope *scope);
 void scope_reset(ku_scope *scope);
 void scope_done(ku_scope *scope);
+
+/* Has ku_new_id made it in this scope?  False also of those that it has forgotten. */
+bool scope_made(const ku_scope *scope, ku_id id);
 
 /* Sets the error without a reason and returns the status. */
 ku_status scope_fail(ku_scope *scope, ku_status status, const char *format, ...)

@@ -10,8 +10,8 @@
  * An append writes nothing yet.  It checks the payload against its shape, takes the stream's row
  * into the scope's layer, compares, and makes a pending event whose payload is a copy: the caller's
  * struct may live on the stack.  Later events of the same scope and batch see the stream as moved.
- * The batch then gives out positions (work_number) and writes everything in one transaction
- * (work_flush).  A crash before its commit leaves no trace of any of it.
+ * The batch then writes everything in one transaction and gives out positions on the way (flush.c).
+ * A crash before its commit leaves no trace of any of it.
  *
  * Streams of one tenant are distinct from those of another, even with equal ids.  An event's time
  * is the scope's clock, raised to the time of the stream's last event, so that "as of" and "up to
@@ -87,6 +87,18 @@ static bool is_pending(const work *w, ku_id tenant, ku_str key)
         if (ku_str_equal(p->event.idempotency_key, key) && ku_id_equal(p->event.tenant, tenant))
             return true;
     return false;
+}
+
+/* Both look-ups of an append go on their way together. */
+static void prefetch_key(ku_scope *scope, const log_append *append)
+{
+    const db_value binds[] = {db_id(scope->tenant), db_text(append->idempotency_key)};
+    size_t length = append->idempotency_key.len;
+
+    if (length == 0 || length > LIMIT_REQUEST_ID_BYTES || !db_is_shared(scope->db))
+        return;
+    work_prefetch_stream(scope, append->stream);
+    db_prefetch(scope->db, SQL_EVENT_KEY_FIND, binds, KU_COUNT(binds));
 }
 
 static ku_status check_key(ku_scope *scope, ku_str key)
@@ -237,12 +249,13 @@ static ku_status make_payload(ku_scope *scope, const log_append *append, pending
     return log_lift_as(scope, append->def, &stored, event);
 }
 
-/* The lane of a new stream.  Every tenant has one. */
-static int32_t choose_lane(ku_id tenant, ku_id stream)
+/* The lane of a new stream. */
+static int32_t choose_lane(const ku_scope *scope, ku_id stream)
 {
-    (void)tenant;
-    (void)stream;
-    return 0;
+    const work *w = scope->work;
+    const work *batch = w->parent != NULL ? w->parent : w;
+
+    return batch->lanes != NULL ? lane_counts_choose(batch->lanes, scope->tenant, stream) : 0;
 }
 
 static void fill_event(
@@ -257,7 +270,7 @@ static void fill_event(
         .stream = append->stream,
         .stream_type = ku_str_from(stream_type_of(append)),
         .version = state->version + 1,
-        .lane = state->version == 0 ? choose_lane(scope->tenant, append->stream) : state->lane,
+        .lane = state->version == 0 ? choose_lane(scope, append->stream) : state->lane,
         .event_version = current_version(def),
         .stored_version =
             append->stored_version != 0 ? append->stored_version : current_version(def),
@@ -307,6 +320,7 @@ static ku_status append_pending(
         if (status != KU_OK)
             return status;
     }
+    prefetch_key(scope, append);
     ku_status status = work_stream(scope, append->stream, &state);
     if (status == KU_OK)
         status = check_stream(scope, append, state);

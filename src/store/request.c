@@ -3,7 +3,7 @@
  *
  * So a client that repeats a request whose answer it has not seen gets that answer, even after a
  * crash between commit and reply, and a request never runs twice.  What has expired counts as
- * absent and is overwritten or purged.
+ * absent and is overwritten or purged.  Replies are stored at the end of a batch (flush.c).
  */
 #include "store/log.h"
 
@@ -27,19 +27,6 @@ ku_status log_request_find(ku_scope *scope, ku_str request_id, stored_request *r
         return scope_fail(scope, status, "look for a request: %s", db_error(scope->db));
     *ret_request = found;
     return KU_OK;
-}
-
-ku_status log_request_put(db *d, ku_id tenant, ku_str user, ku_str request_id, ku_id fingerprint,
-    int http_status, ku_str reply, ku_time now, ku_time expires)
-{
-    const db_value binds[] = {db_id(tenant), db_text(user), db_text(request_id), db_id(fingerprint),
-        db_int(http_status), db_text(reply), db_int(expires.unix_us), db_int(now.unix_us)};
-    int64_t changes = 0;
-
-    ku_status status = db_run(d, SQL_REQUEST_PUT, binds, KU_COUNT(binds), &changes);
-    if (status == KU_OK && changes == 0)
-        return KU_UNIQUE_VIOLATION; /* somebody else has answered it in the meantime */
-    return status;
 }
 
 ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purged)

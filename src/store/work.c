@@ -6,10 +6,8 @@
  * Merging links the scope's own nodes into the batch's layer, or copies over the node that is
  * there; the memory is the scope's and outlives the batch.
  *
- * Numbering sorts the events by tenant and lane, keeping their order within a lane, and moves each
- * lane's head once.  Positions are dense because the heads move in the transaction that writes the
- * events: if it fails, both are as if it had never been.  Lanes are moved in sorted order so that
- * two writers on one database never wait for each other in a circle.
+ * A stream whose id the scope has made itself is not looked up: it cannot be there yet, and should
+ * it be, its insert says so.  How a batch ends stands in flush.c.
  */
 #include "store/work.h"
 
@@ -18,8 +16,6 @@
 #include "db/sql.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { SLOTS_FIRST = 16 };
 
@@ -71,6 +67,21 @@ static void link_stream(work *w, stream_state *state)
         w->first_stream = state;
     w->last_stream = state;
     w->n_streams++;
+}
+
+void work_prefetch_stream(ku_scope *scope, ku_id stream)
+{
+    const db_value binds[] = {db_id(scope->tenant), db_id(stream)};
+    const work *w = scope->work;
+
+    if (!db_is_shared(scope->db))
+        return;
+    bool known = w != NULL &&
+                 (find_stream(w, scope->tenant, stream) != NULL ||
+                     (w->parent != NULL && find_stream(w->parent, scope->tenant, stream) != NULL) ||
+                     scope_made(scope, stream));
+    if (!known)
+        db_prefetch(scope->db, SQL_STREAM_FIND, binds, KU_COUNT(binds));
 }
 
 ku_status work_read_stream(ku_scope *scope, ku_id stream, stream_state *ret_state)
@@ -144,6 +155,8 @@ ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state)
             found = *above;
             found.changed = false;
             found.loaded_version = -1;
+        } else if (scope_made(scope, stream)) {
+            found = (stream_state){.tenant = scope->tenant, .stream = stream, .loaded_version = -1};
         } else {
             bool entered = work_enter(scope);
             ku_status status = work_read_stream(scope, stream, &found);
@@ -159,12 +172,11 @@ ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state)
     return KU_OK;
 }
 
-void work_merge(work *scope_layer)
+static void merge_streams(work *scope_layer)
 {
     work *parent = scope_layer->parent;
     stream_state *next;
 
-    assert(parent != NULL);
     for (stream_state *state = scope_layer->first_stream; state != NULL; state = next) {
         next = state->order_;
         state->loaded_version = -1;
@@ -178,6 +190,27 @@ void work_merge(work *scope_layer)
             above->order_ = order_next;
         }
     }
+    scope_layer->slots = NULL;
+    scope_layer->n_slots = scope_layer->n_streams = 0;
+    scope_layer->first_stream = scope_layer->last_stream = NULL;
+}
+
+static void merge_lists(work *scope_layer)
+{
+    work *parent = scope_layer->parent;
+
+    while (scope_layer->moves != NULL) {
+        cursor_move *move = scope_layer->moves;
+        scope_layer->moves = move->next;
+        move->next = parent->moves;
+        parent->moves = move;
+    }
+    while (scope_layer->snapshots != NULL) {
+        pending_snapshot *snapshot = scope_layer->snapshots;
+        scope_layer->snapshots = snapshot->next;
+        snapshot->next = parent->snapshots;
+        parent->snapshots = snapshot;
+    }
     if (scope_layer->first != NULL) {
         if (parent->last != NULL)
             parent->last->next = scope_layer->first;
@@ -186,10 +219,47 @@ void work_merge(work *scope_layer)
         parent->last = scope_layer->last;
         parent->n_events += scope_layer->n_events;
     }
-    scope_layer->slots = NULL;
-    scope_layer->n_slots = scope_layer->n_streams = scope_layer->n_events = 0;
-    scope_layer->first_stream = scope_layer->last_stream = NULL;
+    scope_layer->n_events = 0;
     scope_layer->first = scope_layer->last = NULL;
+}
+
+void work_merge(work *scope_layer)
+{
+    assert(scope_layer->parent != NULL);
+    merge_streams(scope_layer);
+    merge_lists(scope_layer);
+}
+
+void work_move_cursor(ku_scope *scope, const cursor_move *move)
+{
+    work *w = scope->work;
+    cursor_move *kept = arena_alloc(w->arena, sizeof(*kept));
+
+    *kept = *move;
+    kept->now = scope->now;
+    kept->next = w->moves;
+    w->moves = kept;
+}
+
+void work_put_snapshot(ku_scope *scope, const pending_snapshot *snapshot)
+{
+    work *w = scope->work;
+    pending_snapshot *kept = arena_alloc(w->arena, sizeof(*kept));
+
+    *kept = *snapshot;
+    kept->now = scope->now;
+    kept->next = w->snapshots;
+    w->snapshots = kept;
+}
+
+void work_put_request(work *batch, const pending_request *request)
+{
+    pending_request *kept = arena_alloc(batch->arena, sizeof(*kept));
+
+    assert(batch->parent == NULL);
+    *kept = *request;
+    kept->next = batch->requests;
+    batch->requests = kept;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -227,194 +297,5 @@ ku_status work_each_pending(ku_scope *scope, ku_id tenant, ku_id stream,
         if (state != NULL && state->version > state->stored_version)
             status = each_of_layer(scope, layers[i], tenant, stream, callback, context);
     }
-    return status;
-}
-
-/* ---- numbering ------------------------------------------------------------------------------- */
-
-typedef struct numbered {
-    pending_event *pending;
-    size_t index;
-} numbered;
-
-static int compare_lanes(const pending_event *a, const pending_event *b)
-{
-    int order = memcmp(a->event.tenant.bytes, b->event.tenant.bytes, sizeof(a->event.tenant.bytes));
-    if (order != 0)
-        return order;
-    return (a->event.lane > b->event.lane) - (a->event.lane < b->event.lane);
-}
-
-static int compare_numbered(const void *a, const void *b)
-{
-    const numbered *left = a, *right = b;
-    int order = compare_lanes(left->pending, right->pending);
-
-    return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
-}
-
-/* Brings the list into the order of tenants and lanes. */
-static void sort_events(work *batch)
-{
-    bool sorted = true;
-    size_t n = 0;
-
-    for (const pending_event *p = batch->first; p != NULL && p->next != NULL && sorted; p = p->next)
-        sorted = compare_lanes(p, p->next) <= 0;
-    if (sorted)
-        return;
-
-    numbered *events = arena_alloc(batch->arena, batch->n_events * sizeof(*events));
-    for (pending_event *p = batch->first; p != NULL; p = p->next, n++)
-        events[n] = (numbered){p, n};
-    assert(n == batch->n_events);
-    qsort(events, n, sizeof(*events), compare_numbered);
-    for (size_t i = 0; i + 1 < n; i++)
-        events[i].pending->next = events[i + 1].pending;
-    batch->first = events[0].pending;
-    batch->last = events[n - 1].pending;
-    batch->last->next = NULL;
-}
-
-static ku_status move_head(db *d, const pending_event *of, int64_t by, int64_t *ret_head)
-{
-    const db_value binds[] = {db_id(of->event.tenant), db_int(of->event.lane), db_int(by)};
-    db_rows rows = {0};
-    bool row = false;
-
-    ku_status status = db_query(d, SQL_LANE_MOVE, binds, KU_COUNT(binds), &rows);
-    if (status == KU_OK)
-        status = db_next(&rows, &row);
-    if (status == KU_OK && row) {
-        *ret_head = db_column_int(&rows, 0);
-        status = db_next(&rows, &row); /* to its end, so that the statement is complete */
-    }
-    db_rows_done(&rows);
-    return status;
-}
-
-ku_status work_number(work *batch)
-{
-    pending_event *end;
-
-    assert(batch->parent == NULL);
-    sort_events(batch);
-    for (pending_event *first = batch->first; first != NULL; first = end) {
-        int64_t count = 0, head = 0;
-        for (end = first; end != NULL && compare_lanes(first, end) == 0; end = end->next)
-            count++;
-        ku_status status = move_head(batch->d, first, count, &head);
-        if (status != KU_OK)
-            return status;
-        assert(head >= count);
-        int64_t position = head - count;
-        for (pending_event *p = first; p != end; p = p->next)
-            p->event.position = ++position;
-    }
-    return KU_OK;
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-enum { INSERT_COLUMNS = 9, UPDATE_COLUMNS = 8, EVENT_COLUMNS = 11, KEY_COLUMNS = 4 };
-
-static void bind_archive(const stream_state *state, db_value *binds)
-{
-    binds[0] = state->archived ? db_int(state->archived_at.unix_us) : db_null();
-    binds[1] = state->archived ? db_text(state->archived_by) : db_null();
-    binds[2] = state->archived ? db_text(state->archived_reason) : db_null();
-}
-
-static ku_status flush_streams(work *batch)
-{
-    db_value *inserts =
-        arena_alloc(batch->arena, batch->n_streams * INSERT_COLUMNS * sizeof(*inserts));
-    db_value *updates =
-        arena_alloc(batch->arena, batch->n_streams * UPDATE_COLUMNS * sizeof(*updates));
-    size_t n_inserts = 0, n_updates = 0;
-    int64_t changes = 0;
-    ku_status status = KU_OK;
-
-    for (const stream_state *s = batch->first_stream; s != NULL; s = s->order_) {
-        if (!s->changed)
-            continue;
-        if (s->stored_version == 0) {
-            db_value *binds = inserts + INSERT_COLUMNS * n_inserts++;
-            binds[0] = db_id(s->tenant);
-            binds[1] = db_id(s->stream);
-            binds[2] = db_text(s->type);
-            binds[3] = db_int(s->lane);
-            binds[4] = db_int(s->version);
-            binds[5] = db_int(s->last_at.unix_us);
-            bind_archive(s, binds + 6);
-        } else {
-            db_value *binds = updates + UPDATE_COLUMNS * n_updates++;
-            binds[0] = db_id(s->tenant);
-            binds[1] = db_id(s->stream);
-            binds[2] = db_int(s->stored_version);
-            binds[3] = db_int(s->version);
-            binds[4] = db_int(s->last_at.unix_us);
-            bind_archive(s, binds + 5);
-        }
-    }
-    if (n_inserts > 0)
-        status = db_run_many(batch->d, SQL_STREAM_INSERT, inserts, INSERT_COLUMNS, n_inserts, NULL);
-    if (status == KU_OK && n_updates > 0)
-        status =
-            db_run_many(batch->d, SQL_STREAM_UPDATE, updates, UPDATE_COLUMNS, n_updates, &changes);
-    /* Somebody else has moved one of them since it was read. */
-    if (status == KU_OK && changes != (int64_t)n_updates)
-        return KU_VERSION_CONFLICT;
-    return status == KU_UNIQUE_VIOLATION ? KU_VERSION_CONFLICT : status;
-}
-
-static ku_status flush_events(work *batch)
-{
-    db_value *binds = arena_alloc(batch->arena, batch->n_events * EVENT_COLUMNS * sizeof(*binds));
-    db_value *value = binds;
-    size_t n_keys = 0;
-
-    for (const pending_event *p = batch->first; p != NULL; p = p->next) {
-        const ku_event *event = &p->event;
-        assert(event->position > 0);
-        n_keys += event->idempotency_key.len > 0 ? 1 : 0;
-        *value++ = db_id(event->tenant);
-        *value++ = db_int(event->lane);
-        *value++ = db_int(event->position);
-        *value++ = db_id(event->stream);
-        *value++ = db_int(event->version);
-        *value++ = db_text(event->name);
-        *value++ = db_int(event->stored_version);
-        *value++ = db_int(event->at.unix_us);
-        *value++ = db_text(event->user);
-        *value++ = db_text(p->payload);
-        *value++ = db_text(p->metadata);
-    }
-    ku_status status =
-        db_run_many(batch->d, SQL_EVENT_INSERT, binds, EVENT_COLUMNS, batch->n_events, NULL);
-    if (status != KU_OK || n_keys == 0)
-        return status == KU_UNIQUE_VIOLATION ? KU_VERSION_CONFLICT : status;
-
-    value = binds; /* there are fewer, and they are narrower */
-    for (const pending_event *p = batch->first; p != NULL; p = p->next) {
-        if (p->event.idempotency_key.len == 0)
-            continue;
-        *value++ = db_id(p->event.tenant);
-        *value++ = db_text(p->event.idempotency_key);
-        *value++ = db_int(p->event.lane);
-        *value++ = db_int(p->event.position);
-    }
-    return db_run_many(batch->d, SQL_EVENT_KEY_INSERT, binds, KEY_COLUMNS, n_keys, NULL);
-}
-
-ku_status work_flush(work *batch)
-{
-    ku_mark mark = arena_mark(batch->arena);
-
-    assert(batch->parent == NULL);
-    ku_status status = flush_streams(batch);
-    if (status == KU_OK && batch->n_events > 0)
-        status = flush_events(batch);
-    arena_rewind(batch->arena, mark);
     return status;
 }

@@ -5,7 +5,7 @@
  * the batch's layer: it sees the database, what earlier scopes of the batch have left, and what it
  * did itself.  When the scope succeeds its layer is merged into the batch's; when it fails the
  * layer is dropped and nothing has to be undone.  At the end of the batch everything is written:
- * streams, cursors, read-model rows (by the application), lane heads, events — the heads late,
+ * streams, read-model rows (by the application), cursors, lane heads, events — the heads late,
  * because on PostgreSQL a lane's row is locked from then on (design: lock order).
  *
  * Events get their positions in work_number, after the last scope and before replies are written.
@@ -52,7 +52,8 @@ typedef struct cursor_move {
     ku_id tenant;
     int32_t lane;
     int64_t from, to, epoch;
-    bool *lost; /* set if it was not there any more; must live until the flush */
+    ku_time now; /* set by work_move_cursor */
+    bool *lost;  /* set if it was not there any more; must live until the flush */
     struct cursor_move *next;
 } cursor_move;
 
@@ -61,7 +62,7 @@ typedef struct pending_request {
     ku_id tenant, fingerprint;
     ku_str user, request_id, reply;
     int http_status;
-    ku_time expires;
+    ku_time now, expires;
     struct pending_request *next;
 } pending_request;
 
@@ -72,6 +73,7 @@ typedef struct pending_snapshot {
     int64_t version;
     int state_version;
     ku_str state; /* JSON */
+    ku_time now;  /* set by work_put_snapshot */
     struct pending_snapshot *next;
 } pending_snapshot;
 
@@ -90,11 +92,13 @@ struct work {
     pending_snapshot *snapshots;
     pending_request *requests;       /* of a batch */
     const struct lane_counts *lanes; /* of a batch: how many each tenant has; NULL: one */
+    int64_t n_inserted, n_updated;   /* of a batch: streams that were sent, … */
+    int64_t inserted, updated;       /* … and how many of them were where they were read */
     struct row_layer *rows;          /* the application's part: read-model rows */
 };
 
 void work_init(work *w, db *d, work *parent, arena *arena);
-/* Moves a scope's streams and events into the batch's layer (the rows are the caller's). */
+/* Moves what a scope has left into the batch's layer (the rows are the caller's). */
 void work_merge(work *scope_layer);
 
 /*
@@ -106,6 +110,11 @@ void work_leave(ku_scope *scope, bool entered);
 
 /* The stream as this layer sees it; copied up from the parent or read from the database. */
 ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state);
+/*
+ * Says that the stream's row will soon be looked at, where that saves a way to the database; see
+ * db_prefetch.
+ */
+void work_prefetch_stream(ku_scope *scope, ku_id stream);
 /* The stream as it is in the database; type empty if there is none. */
 ku_status work_read_stream(ku_scope *scope, ku_id stream, stream_state *ret_state);
 /* The pending events of a stream, oldest first: the batch's, then the scope's.  Calls back for
@@ -120,11 +129,12 @@ void work_put_snapshot(ku_scope *scope, const pending_snapshot *snapshot);
 void work_put_request(work *batch, const pending_request *request);
 
 /*
- * The end of a batch, in the order in which locks are taken: streams, cursors, (the application's
- * rows,) lane heads.
+ * The end of a batch, in the order in which locks are taken: streams, (the application's rows,)
+ * cursors, lane heads; each sorted, so that two writers never wait for each other in a circle.
  *
- *   work_flush_streams   sends streams and cursor moves
- *   work_number          moves the heads, waits, and gives every pending event its position
+ *   work_flush_streams   sends streams
+ *   work_number          moves cursors and heads, waits for all that was sent, and gives every
+ *                        pending event its position
  *   work_flush_events    sends events, keys, snapshots and stored replies
  *
  * On an engine with round trips that is one for the first two and one, together with COMMIT, for

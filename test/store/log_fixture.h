@@ -262,9 +262,11 @@ static inline void keep_scope(ku_scope *scope)
 
 static inline ku_status try_commit(log_fixture *f)
 {
-    ku_status status = work_number(&f->batch);
+    ku_status status = work_flush_streams(&f->batch);
     if (status == KU_OK)
-        status = work_flush(&f->batch);
+        status = work_number(&f->batch);
+    if (status == KU_OK)
+        status = work_flush_events(&f->batch);
     if (status == KU_OK)
         return db_commit(f->writer);
     db_rollback(f->writer);
