@@ -356,7 +356,7 @@ static LAB_UNUSED void lab_hold_finish(writer_job *job, ku_scope *scope, ku_stat
     (void)sem_post(&h->left);
 }
 
-/* When this returns the writer does nothing until lab_release. */
+/* When this returns tenant 1's writer does nothing until lab_release. */
 static LAB_UNUSED void lab_hold_writer(lab *l, lab_hold *h)
 {
     memset(h, 0, sizeof(*h));
@@ -365,7 +365,7 @@ static LAB_UNUSED void lab_hold_writer(lab *l, lab_hold *h)
     (void)sem_init(&h->entered, 0, 0);
     (void)sem_init(&h->leave, 0, 0);
     (void)sem_init(&h->left, 0, 0);
-    assert_true(writer_submit(l->app->writer, &h->job, true));
+    assert_true(writer_submit(app_writer(l->app, lab_tenant(1)), &h->job, true));
     while (sem_wait(&h->entered) != 0)
         continue;
 }
