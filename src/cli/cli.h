@@ -39,6 +39,8 @@ int cmd_events(const cli *program, int argc, char **argv);
 int cmd_inspect(const cli *program, int argc, char **argv);
 int cmd_consumers(const cli *program, int argc, char **argv);
 int cmd_projections(const cli *program, int argc, char **argv);
+int cmd_tenants(const cli *program, int argc, char **argv);
+int cmd_schema(const cli *program, int argc, char **argv);
 int cmd_check(const cli *program, int argc, char **argv);
 
 /* ---- options.c: options that several subcommands have --------------------------------------- */

@@ -12,14 +12,16 @@
 #include <string.h>
 
 static const cli_command commands[] = {
-    {"serve",       "Serve the features over HTTP",                      cmd_serve      },
-    {"token",       "Mint a token for development",                      cmd_token      },
-    {"describe",    "Print the features: text, JSON or OpenAPI",         cmd_describe   },
-    {"events",      "List, show and follow events",                      cmd_events     },
-    {"inspect",     "Show how the state of one stream came about",       cmd_inspect    },
-    {"consumers",   "List asynchronous consumers; restart a halted one", cmd_consumers  },
-    {"projections", "List projections and how far behind they are",      cmd_projections},
-    {"check",       "Check the integrity of the event log",              cmd_check      },
+    {"serve",       "Serve the features over HTTP",                        cmd_serve      },
+    {"token",       "Mint a token for development",                        cmd_token      },
+    {"describe",    "Print the features: text, JSON or OpenAPI",           cmd_describe   },
+    {"events",      "List, show and follow events",                        cmd_events     },
+    {"inspect",     "Show how the state of one stream came about",         cmd_inspect    },
+    {"consumers",   "List asynchronous consumers; restart a halted one",   cmd_consumers  },
+    {"projections", "List projections and how far behind they are",        cmd_projections},
+    {"tenants",     "List tenants; raise their lanes; roles that see one", cmd_tenants    },
+    {"schema",      "Make, print or check the tables",                     cmd_schema     },
+    {"check",       "Check the integrity of the event log",                cmd_check      },
 };
 
 static const char help_tail[] =

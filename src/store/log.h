@@ -176,6 +176,8 @@ ku_status log_schema_apply(db *d, ku_error *ret_error);
 /* KU_CONFLICT: the tables are newer than the program; KU_NOT_FOUND: there are none, or older ones.
  */
 ku_status log_schema_check(db *d, ku_error *ret_error);
+/* The version that they have then. */
+int log_schema_newest(void);
 /* The script that would be run where nothing is there yet. */
 void log_schema_print(db_dialect dialect, buffer *b);
 

@@ -136,6 +136,11 @@ ku_status log_schema_check(db *d, ku_error *ret_error)
     return KU_OK;
 }
 
+int log_schema_newest(void)
+{
+    return NEWEST;
+}
+
 void log_schema_print(db_dialect dialect, buffer *b)
 {
     static const char *const now[DB_DIALECTS_] = {
