@@ -38,10 +38,12 @@ static const scheme *find_scheme(const char *url, ku_error *ret_error)
             (url[length] != '\0' || schemes[i].keep_prefix))
             return &schemes[i];
     }
+    /* What stands before an `@` may be a password. */
+    int shown = strchr(url, '@') != NULL ? (int)strcspn(url, ":") : 200;
     (void)error_set(ret_error, KU_INVALID,
-        "'%.200s' is no database URL: write sqlite:PATH, sqlite::memory: or "
+        "'%.*s' is no database URL: write sqlite:PATH, sqlite::memory: or "
         "postgresql://HOST/DATABASE",
-        url);
+        shown, url);
     return NULL;
 }
 
@@ -123,6 +125,11 @@ bool db_outcome_unknown(const db *d)
     return d->outcome_unknown;
 }
 
+void db_traffic(const db *d, db_traffic_count *ret_count)
+{
+    *ret_count = d->traffic;
+}
+
 /* ---- planned faults -------------------------------------------------------------------------- */
 
 void db_fail_after(db *d, int64_t calls, ku_status status)
@@ -136,6 +143,7 @@ static bool fails(db *d)
 {
     if (d->calls_to_fault == 0 || --d->calls_to_fault > 0)
         return false;
+    d->may_retry = d->outcome_unknown = false;
     snprintf(d->error, sizeof(d->error), "this call was told to fail");
     return true;
 }

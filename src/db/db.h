@@ -75,8 +75,7 @@ void db_catalog_free(db_catalog *catalog);
 /* ---- connections ----------------------------------------------------------------------------- */
 
 typedef enum db_role {
-    DB_WRITER, /* the one connection that writes and does upkeep; takes the owner lock of the file
-                */
+    DB_WRITER, /* on SQLite the one connection that writes, which takes the file's owner lock */
     DB_READER, /* read-only */
 } db_role;
 
@@ -106,9 +105,16 @@ bool db_is_shared(const db *d);
 /*
  * Was the last failure one that nothing but time or another connection was to blame for: a lost
  * connection, a deadlock, a lock that was not given, a primary that is one no more?  The same
- * transaction may succeed when it is run again (design: the retry table of ordering.md).
+ * transaction may succeed when it is run again (design: the retry table of ordering.md).  False
+ * after a commit whose outcome is unknown: that has to be looked up.
  */
 bool db_may_retry(const db *d);
+/* What a connection has cost so far; on SQLite, where there is no way to the database, nothing. */
+typedef struct db_traffic_count {
+    int64_t round_trips; /* how often a call waited for the server */
+    int64_t statements;  /* that were run, without BEGIN, COMMIT and their like */
+} db_traffic_count;
+void db_traffic(const db *d, db_traffic_count *ret_count);
 /*
  * For tests of what happens then: the call with that number from now on (1: the next) fails with
  * the status, once, without reaching the engine.  0: none will.
@@ -258,11 +264,14 @@ void db_table_ddl(db_dialect dialect, const db_table *table, buffer *b);
  * database a row that is there has the revision DB_REVISION_ANY and nothing is compared.
  *
  *   get        binds: the key's columns → all columns but the first (tenant), then the revision
- *   insert     for many; binds: all columns.  A row that is there already is left alone, not
- * counted update     for many; binds: all columns, revision.  Counts only rows that were at their
- * revision put        for many; binds: all columns.  Inserts or replaces add        for many;
- * binds: all columns.  Inserts, or adds the sums and replaces the rest remove     for many; binds:
- * the key's columns remove_at  for many; binds: the key's columns, revision.  Counts as update does
+ *   insert     for many; binds: all columns.
+ *              A row that is there already is left alone and not counted.
+ *   update     for many; binds: all columns, revision.
+ *              Counts only rows that were at their revision.
+ *   put        for many; binds: all columns.  Inserts or replaces.
+ *   add        for many; binds: all columns.  Inserts, or adds the sums and replaces the rest.
+ *   remove     for many; binds: the key's columns.
+ *   remove_at  for many; binds: the key's columns, revision.  Counts as update does.
  *
  * A row's revision is 1 after insert.  The rows of one call must differ in their keys, and should
  * come sorted by them: that is the order in which they are locked.

@@ -65,9 +65,10 @@ typedef struct db_engine {
 struct db {
     const db_engine *engine;
     const db_catalog *catalog;
-    bool may_retry;         /* what the last failure was: see db_may_retry … */
-    bool outcome_unknown;   /* … and db_outcome_unknown; the engine sets both */
-    int64_t calls_to_fault; /* 0: none is planned; see db_fail_after */
+    bool may_retry;           /* what the last failure was: see db_may_retry … */
+    bool outcome_unknown;     /* … and db_outcome_unknown; the engine sets both */
+    db_traffic_count traffic; /* the engine counts, where there is a way to the database */
+    int64_t calls_to_fault;   /* 0: none is planned; see db_fail_after */
     ku_status fault;
     char error[512];
 };
@@ -107,6 +108,22 @@ typedef enum table_verb {
     TABLE_REMOVE_AT,
 } table_verb;
 void table_statement(db_dialect dialect, const db_table *table, table_verb verb, buffer *b);
+/* table.c: what an engine's tables are asked and made with. */
+enum { TABLE_TYPE_BYTES = 40 };
+typedef struct table_words {
+    const char *columns_query; /* $1 table → name, type, not null, has a default, place in the
+                                  primary key from 1 or 0 */
+    const char *index_query;   /* $1 table, $2 index → column, unique; in order */
+    /* what the first query is to say of the type of such a column */
+    void (*declare_type)(const db_column *column, char ret_type[TABLE_TYPE_BYTES]);
+    /* whole statements with their semicolons */
+    void (*put_create_table)(buffer *b, const db_table *table);
+    void (*put_add_column)(buffer *b, const db_table *table, const db_column *column);
+} table_words;
+ku_status table_ensure(
+    db *d, const table_words *words, const db_table *table, bool check_only, ku_error *ret_error);
+void table_ddl(const table_words *words, const db_table *table, buffer *b);
+
 /* The name of a column's type there: `uuid`, `bigint` … */
 const char *postgres_type(const db_column *column);
 void sqlite_table_ddl(const db_table *table, buffer *b);

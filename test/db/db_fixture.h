@@ -1,5 +1,6 @@
 /*
- * What the tests of the database layer share: a file in a folder of its own, a writer and a reader.
+ * What the tests of the database layer share: a database of its own on the engine that the test
+ * runs on, a table of numbers, a writer and a reader.
  */
 #ifndef TEST_DB_DB_FIXTURE_H
 #define TEST_DB_DB_FIXTURE_H
@@ -13,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "db/db.h"
+#include "db/engine.h"
+#include "support/database.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,11 +25,10 @@
 #include <unistd.h>
 
 typedef struct db_fixture {
-    char folder[64];
-    char path[80];
-    char url[96];
+    test_database *database;
+    const char *folder, *path, *url; /* of the database */
     db_catalog *catalog;
-    int insert, select; /* statements of the catalog */
+    int insert, insert_many, select; /* statements of the catalog */
     db *writer, *reader;
 } db_fixture;
 
@@ -41,26 +42,43 @@ static db *open_or_fail(const char *url, db_role role, const db_catalog *catalog
     return d;
 }
 
+/* A statement that the two engines have in their own words. */
+static inline int add_by_engine(db_catalog *catalog, const char *sqlite, const char *postgres)
+{
+    const ku_str texts[DB_DIALECTS_] = {ku_str_from(sqlite), ku_str_from(postgres)};
+
+    return db_catalog_add_dialects(catalog, texts);
+}
+
+static inline void run_script(db *d, const char *sql)
+{
+    if (db_script(d, ku_str_from(sql)) != KU_OK)
+        fail_msg("%s: %s", sql, db_error(d));
+}
+
 static inline int set_up(void **state)
 {
     db_fixture *f = mem_zero(1, sizeof(*f));
+    const char *insert_one = "INSERT INTO t(a, b) VALUES ($2, $1)";
 
-    strcpy(f->folder, "/tmp/kumiko-test-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    snprintf(f->path, sizeof(f->path), "%s/file.db", f->folder);
-    snprintf(f->url, sizeof(f->url), "sqlite:%s", f->path);
+    f->database = test_database_new();
+    f->folder = f->database->folder;
+    f->path = f->database->path;
+    f->url = f->database->url;
     f->catalog = db_catalog_new();
-    f->insert = db_catalog_add(f->catalog, KU_STR("INSERT INTO t(a, b) VALUES ($2, $1)"));
+    f->insert = db_catalog_add(f->catalog, ku_str_from(insert_one));
+    f->insert_many = add_by_engine(f->catalog, insert_one,
+        "INSERT INTO t(a, b) SELECT a, b FROM unnest($2::bigint[], $1::bigint[]) n(a, b)");
     f->select = db_catalog_add(f->catalog, KU_STR("SELECT a, b FROM t WHERE a > $1 ORDER BY a"));
     f->writer = open_or_fail(f->url, DB_WRITER, f->catalog);
-    assert_int_equal(
-        db_script(f->writer, KU_STR("CREATE TABLE t(a INTEGER PRIMARY KEY, b);")), KU_OK);
+    run_script(f->writer, test_by_engine("CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
+                              "CREATE TABLE t(a bigint PRIMARY KEY, b bigint)"));
     f->reader = open_or_fail(f->url, DB_READER, f->catalog);
     *state = f;
     return 0;
 }
 
-static void remove_folder(const char *folder)
+static inline void remove_folder(const char *folder)
 {
     struct dirent *entry;
     DIR *directory = opendir(folder);
@@ -80,7 +98,7 @@ static inline int tear_down(void **state)
     db_close(f->reader);
     db_close(f->writer);
     db_catalog_free(f->catalog);
-    remove_folder(f->folder);
+    test_database_free(f->database);
     free(f);
     return 0;
 }

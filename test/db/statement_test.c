@@ -10,8 +10,10 @@
 
 /* ---- cases: values --------------------------------------------------------------------------- */
 
+/* SQLite's columns take whatever comes; PostgreSQL's are in postgres_value_test. */
 static void values_come_back_as_they_went_in(void **state)
 {
+    SKIP_ON_POSTGRES("a column has a type there");
     db_fixture *f = *state;
     const ku_id id = id_new((ku_time){1});
     const db_value none = db_int(0);
@@ -61,7 +63,8 @@ static void binds_are_numbered_and_not_named(void **state)
     bool row = false;
 
     assert_int_equal(db_query_text(f->reader,
-                         KU_STR("SELECT $3, $2, $1, $3, '$1', \"$2\" FROM (SELECT 7 AS \"$2\")"),
+                         KU_STR("SELECT $3 + 0, $2, $1 + 0, $3 + 0, '$1', \"$2\" "
+                                "FROM (SELECT 7 AS \"$2\") AS q"),
                          binds, 3, &rows),
         KU_OK);
     assert_int_equal(db_next(&rows, &row), KU_OK);
@@ -92,9 +95,9 @@ static void changes_are_counted_over_all_rows(void **state)
     const db_value values[] = {db_int(10), db_int(1), db_int(20), db_int(2), db_int(30), db_int(3)};
     int64_t changes = -1;
 
-    assert_int_equal(db_run_many(f->writer, f->insert, values, 2, 3, &changes), KU_OK);
+    assert_int_equal(db_run_many(f->writer, f->insert_many, values, 2, 3, &changes), KU_OK);
     assert_int_equal(changes, 3);
-    assert_int_equal(db_run_many(f->writer, f->insert, values, 2, 0, &changes), KU_OK);
+    assert_int_equal(db_run_many(f->writer, f->insert_many, values, 2, 0, &changes), KU_OK);
     assert_int_equal(changes, 0);
     const db_value none = db_int(0);
     assert_int_equal(db_run(f->writer, f->select, &none, 1, &changes), KU_OK);
@@ -104,6 +107,7 @@ static void changes_are_counted_over_all_rows(void **state)
 
 static void a_second_key_is_a_unique_violation_and_the_transaction_goes_on(void **state)
 {
+    SKIP_ON_POSTGRES("the transaction is over there: postgres_transaction_test");
     db_fixture *f = *state;
 
     assert_int_equal(db_script(f->writer, KU_STR("CREATE UNIQUE INDEX u ON t(b)")), KU_OK);
@@ -261,6 +265,21 @@ static void a_readers_transaction_is_one_snapshot(void **state)
 static const char endless[] =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
+/* Where a query is run when it is begun, and where it is run when its rows are read. */
+static ku_status run_endless(db *d)
+{
+    db_rows rows = {0};
+    bool row = true;
+
+    ku_status status = db_query_text(d, ku_str_from(endless), NULL, 0, &rows);
+    if (status == KU_OK) {
+        status = db_next(&rows, &row);
+        assert_false(row);
+    }
+    db_rows_done(&rows);
+    return status;
+}
+
 static bool stop_soon(void *context)
 {
     return ++*(int *)context > 3;
@@ -269,15 +288,10 @@ static bool stop_soon(void *context)
 static void a_watched_statement_can_be_stopped(void **state)
 {
     db_fixture *f = *state;
-    db_rows rows = {0};
-    bool row = true;
     int asked = 0;
 
     db_watch(f->reader, stop_soon, &asked);
-    assert_int_equal(db_query_text(f->reader, ku_str_from(endless), NULL, 0, &rows), KU_OK);
-    assert_int_equal(db_next(&rows, &row), KU_CANCELLED);
-    assert_false(row);
-    db_rows_done(&rows);
+    assert_int_equal(run_endless(f->reader), KU_CANCELLED);
     assert_int_equal(asked, 4);
     db_watch(f->reader, NULL, NULL);
     assert_int_equal(count_rows(f->reader), 0); /* it works on */
@@ -304,16 +318,10 @@ static void a_statement_is_interrupted_from_another_thread(void **state)
         db *d;
         atomic_bool stopped;
     } job = {.d = f->reader};
-    db_rows rows = {0};
-    bool row;
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, interrupt_until_told, &job), 0);
-    ku_status status = db_query_text(f->reader, ku_str_from(endless), NULL, 0, &rows);
-    if (status == KU_OK)
-        status = db_next(&rows, &row);
-    assert_int_equal(status, KU_CANCELLED);
-    db_rows_done(&rows);
+    assert_int_equal(run_endless(f->reader), KU_CANCELLED);
     atomic_store(&job.stopped, true);
     pthread_join(thread, NULL);
 }
@@ -340,7 +348,7 @@ static void statements_have_texts(void **state)
 
     assert_text(db_statement_text(f->writer, f->insert), "INSERT INTO t(a, b) VALUES ($2, $1)");
     ku_str schema = db_statement_text(f->writer, SQL_SCHEMA_1);
-    assert_int_equal(strncmp(schema.ptr, "CREATE TABLE", 12), 0);
+    assert_non_null(strstr(schema.ptr, "CREATE TABLE ku_events"));
 }
 
 int main(void)
