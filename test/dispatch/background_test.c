@@ -183,6 +183,7 @@ static void a_transaction_that_is_lost_is_tried_again_without_a_commit(void **st
         assert_true(status == KU_OK || status == KU_UNAVAILABLE || status == KU_INTERNAL);
     }
     wait_for(l, 1, "idle", 0);
+    assert_true(lab_logged(l, "transaction failed"));
     assert_int_equal(bank_sum(l, 1, "read_revenue", "deposits", "ann"),
         lab_sql(l, "SELECT count(*) FROM ku_events"));
     lab_assert_sound(l);
@@ -323,6 +324,15 @@ static void assert_true_to_the_events(lab *l, int64_t acknowledged)
     assert_true(deposits >= acknowledged);
 }
 
+/* Where processes share the database, what was killed has its lanes until the leases end. */
+static void dispatch_all(lab *l)
+{
+    do {
+        (void)bank_dispatch(l);
+    } while (bank_info(l, 0, "lab:projection:revenue").lag > 0 ||
+             bank_info(l, 0, "lab:projection:heard").lag > 0);
+}
+
 static void kill_minus_nine_at_any_moment_counts_each_event_once(void **state)
 {
     lab *l = *state;
@@ -355,7 +365,7 @@ static void kill_minus_nine_at_any_moment_counts_each_event_once(void **state)
         if (round % 5 == 4) {
             lab_open(l, &bank_feature, false);
             lab_assert_sound(l);
-            (void)bank_dispatch(l);
+            dispatch_all(l);
             assert_true_to_the_events(l, acknowledged);
             lab_close(l);
         }

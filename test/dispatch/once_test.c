@@ -438,7 +438,8 @@ static void many_lanes_of_one_event_each_are_all_served(void **state)
 static ku_status fail_the_next_begin(ku_scope *scope, void *context)
 {
     (void)context;
-    db_fail_after(scope->db, 2, KU_UNAVAILABLE); /* this transaction's COMMIT, then … */
+    /* Past the end of this transaction: what was sent is awaited, COMMIT, then … */
+    db_fail_after(scope->db, 3, KU_UNAVAILABLE);
     return KU_OK;
 }
 
