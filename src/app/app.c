@@ -81,6 +81,19 @@ static ku_status open_writers(ku_app *app, int asked, ku_error *ret_error)
     return KU_OK;
 }
 
+/* Where several processes write, their limits hold for all of them together. */
+static ku_status share_limits(ku_app *app, ku_error *ret_error)
+{
+    const registry *r = &app->registry;
+
+    if (app->without_rate_limits || app->read_only)
+        return KU_OK;
+    for (const handler_entry *h = r->handlers; h != NULL; h = h->next)
+        if (h->handler->rate_limit.limit > 0)
+            return rate_limiter_share(app->limits, app->url, r->statements, &app->log, ret_error);
+    return KU_OK;
+}
+
 ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *ret_error)
 {
     const ku_app_options o = read_options(options);
@@ -105,6 +118,8 @@ ku_status app_open(const ku_app_options *options, ku_app **ret_app, ku_error *re
     if (status == KU_OK)
         status =
             o.read_only ? check_read_only(app, ret_error) : open_writers(app, o.writers, ret_error);
+    if (status == KU_OK)
+        status = share_limits(app, ret_error);
     if (status == KU_OK)
         status = reader_pool_open(
             app, o.readers > 0 ? o.readers : READERS_DEFAULT, &app->readers, ret_error);

@@ -75,8 +75,8 @@ static ku_status gate_rate(ku_scope *scope, command *c, call_rate *rate)
     ku_str name = bucket_name(scope, c->handler);
     const rate_bucket kept = {
         .tenant = scope->tenant,
-        .name = arena_format(&scope->arena, "%" KU_PRI "/%d/%d", KU_FMT(name), limit->limit,
-            limit->window_s),
+        .name = arena_format(
+            &scope->arena, "%" KU_PRI "/%d/%d", KU_FMT(name), limit->limit, limit->window_s),
         .limit = limit->limit,
         .window_s = limit->window_s,
     };
