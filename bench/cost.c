@@ -8,6 +8,8 @@
  */
 #include "bench.h"
 
+#include "app/state.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,6 +220,40 @@ static void close_lab(cost_lab *lab)
     tap_close(lab->tap);
 }
 
+/* The statement of a limited call alone; and who is known to be over, which needs none. */
+static void measure_limiter(bench *b, bool refused)
+{
+    char *url = bench_database(b, "limiter.db");
+    ku_app *app = prepare_open_limited(url);
+    result r = {.parallel = 1, .unit = "takes"};
+    histogram *latencies = calloc(1, sizeof *latencies);
+    assert(latencies != NULL);
+
+    const uint64_t start = now_ns(), until = start + (uint64_t)(b->seconds * 3e8);
+    for (int n = 0; now_ns() < until; n++) {
+        char name[48];
+        const int length = snprintf(name, sizeof name, "user:user-%d/5/60", refused ? 0 : n % 1000);
+        const rate_bucket key = {
+            .tenant = bench_user.tenant,
+            .name = {name, (size_t)length},
+            .limit = refused ? 1 : 1000000,
+            .window_s = 86400,
+        };
+        const uint64_t before = now_ns();
+        (void)rate_limiter_take(app->limits, &key, 1, clock_now(&(clock_source){0}));
+        histogram_add(latencies, now_ns() - before);
+    }
+    r.per_second = (double)latencies->count / seconds_since(start);
+    (void)snprintf(
+        r.scenario, sizeof r.scenario, "%s", refused ? "rate limit: refused" : "rate limit: taken");
+    (void)snprintf(r.note, sizeof r.note, "%s",
+        refused ? "known to be over: from memory" : "one statement, 1000 buckets in turn");
+    report_add(b, &r, latencies);
+    ku_app_close(app);
+    free(latencies);
+    free(url);
+}
+
 /* What a server asks when nobody asks it anything. */
 static void measure_idle(bench *b)
 {
@@ -263,6 +299,10 @@ void cost_run(bench *b)
         measure(b, &lab, &limited);
         close_lab(&lab);
     }
+    if (bench_wants(b, "rate limit: taken"))
+        measure_limiter(b, false);
+    if (bench_wants(b, "rate limit: refused"))
+        measure_limiter(b, true);
     if (bench_wants(b, "rest: queries of an idle server"))
         measure_idle(b);
 }

@@ -6,7 +6,6 @@
  */
 #include "bench.h"
 
-#include "app/raw.h"
 #include "app/state.h"
 
 #include <assert.h>
@@ -102,14 +101,6 @@ static void count_commit(void *context)
     atomic_fetch_add_explicit((atomic_long *)context, 1, memory_order_relaxed);
 }
 
-/* On the writer's thread, which is the one that reports commits. */
-static ku_status watch_commits(ku_scope *scope, void *context)
-{
-    scope->app->on_commit_context = context;
-    scope->app->on_commit = count_commit;
-    return KU_OK;
-}
-
 static void run_scenario(bench *b, const char *name, bool whole_flow, size_t group)
 {
     const int threads = group_sizes[group];
@@ -124,11 +115,9 @@ static void run_scenario(bench *b, const char *name, bool whole_flow, size_t gro
     char *url = bench_database(b, file);
     ku_app *app = prepare_open(url);
     library_create(app, threads, b->seconds / 10, whole_flow, &warm_up, latencies);
-    const ku_user user = {.id = KU_STR_INIT("bench")};
     static atomic_long commits;
-    ku_error error;
     atomic_store(&commits, 0);
-    check(app_run_write(app, &user, watch_commits, &commits, &error), &error, "count commits");
+    app_hear_commits(app, count_commit, &commits);
     library_create(app, threads, b->seconds, whole_flow, &r, latencies);
     const double per_commit = (double)latencies->count / (double)atomic_load(&commits);
     (void)snprintf(r.scenario, sizeof r.scenario, "%s", name);

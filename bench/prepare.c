@@ -24,6 +24,14 @@ const ku_user bench_user = {
     .n_roles = 1,
 };
 
+/* That a handler is slow is what some scenarios are about. */
+static void log_errors(void *context, int level, const char *line)
+{
+    (void)context;
+    if (level >= LOG_ERROR_)
+        (void)fprintf(stderr, "%s\n", line);
+}
+
 static ku_app *open_app(const char *url, bool limited)
 {
     ku_app *app = NULL;
@@ -34,6 +42,7 @@ static ku_app *open_app(const char *url, bool limited)
         .url = url,
         .features = KU_LIST(ku_feature, &showcase_feature),
         .without_rate_limits = !limited,
+        .log = log_errors,
     };
     check(ku_app_open(&options, &app, &error), &error, url);
     return app;

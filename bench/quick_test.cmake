@@ -1,12 +1,12 @@
 # Runs kumiko-bench briefly: it must succeed, and each scenario must have a number.
-# -DPROGRAM=…
-execute_process(COMMAND ${PROGRAM} --quick --seconds 0.2 --json
+# -DPROGRAM=… -DRESULTS=how many at least [-DENGINE=--postgres]
+execute_process(COMMAND ${PROGRAM} ${ENGINE} --quick --seconds 0.2 --json
     OUTPUT_VARIABLE document RESULT_VARIABLE failed)
 if(failed)
     message(FATAL_ERROR "kumiko-bench ended with ${failed}")
 endif()
 string(JSON count LENGTH "${document}" results)
-if(count LESS 38)
+if(count LESS ${RESULTS})
     message(FATAL_ERROR "only ${count} results:\n${document}")
 endif()
 math(EXPR last "${count} - 1")
