@@ -121,7 +121,7 @@ static ku_status fail_the_next_begin(ku_scope *scope, void *context, ku_reply *r
 {
     (void)context;
     (void)reply;
-    db_fail_after(scope->db, 2, KU_UNAVAILABLE); /* this transaction's COMMIT, then … */
+    db_fail_after(scope->db, 3, KU_UNAVAILABLE); /* this transaction waits, commits, then … */
     return KU_OK;
 }
 

@@ -18,12 +18,28 @@ static ku_scope *writing(log_fixture *f)
     return &f->batch_scope;
 }
 
+/* In a batch that is still open. */
+static void leave_snapshot(log_fixture *f, ku_id tenant, const ku_entity *entity, ku_id stream,
+    int64_t version, const char *state)
+{
+    const pending_snapshot put = {.tenant = tenant,
+        .stream = stream,
+        .entity = ku_str_from(entity->name),
+        .version = version,
+        .state_version = entity->state_version,
+        .state = ku_str_from(state)};
+    ku_scope *scope = begin_scope(f);
+
+    work_put_snapshot(scope, &put);
+    keep_scope(scope);
+}
+
 static void put_snapshot(
     log_fixture *f, const ku_entity *entity, ku_id stream, int64_t version, const char *state)
 {
-    const snapshot put = {version, entity->state_version, ku_str_from(state)};
-
-    assert_int_equal(log_snapshot_put(writing(f), f->tenant, entity, stream, &put), KU_OK);
+    begin_batch(f);
+    leave_snapshot(f, f->tenant, entity, stream, version, state);
+    commit_batch(f);
 }
 
 static snapshot find_snapshot(
@@ -71,24 +87,52 @@ static void a_snapshot_counts_for_its_tenant_entity_and_state_version(void **sta
 
     f->read.tenant = f->other_tenant;
     assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 0);
-    const snapshot put = {9, 2, KU_STR("{\"theirs\":9}")};
-    assert_int_equal(log_snapshot_put(writing(f), f->other_tenant, &changed, stream, &put), KU_OK);
+    begin_batch(f);
+    leave_snapshot(f, f->other_tenant, &changed, stream, 9, "{\"theirs\":9}");
+    commit_batch(f);
     assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 9);
     f->read.tenant = f->tenant;
     assert_int_equal(find_snapshot(f, &changed, stream, 0).version, 4);
 }
 
+static void the_newest_snapshot_of_a_batch_is_kept(void **state)
+{
+    log_fixture *f = *state;
+    ku_id stream = id_new(f->now), second = id_new(f->now);
+
+    begin_batch(f);
+    leave_snapshot(f, f->tenant, &thing, stream, 5, "{\"a\":5}");
+    leave_snapshot(f, f->tenant, &thing, second, 4, "{\"a\":4}");
+    leave_snapshot(f, f->tenant, &thing, stream, 7, "{\"a\":7}");
+    leave_snapshot(f, f->tenant, &other, stream, 3, "{\"a\":3}");
+    leave_snapshot(f, f->tenant, &thing, stream, 6, "{\"a\":6}");
+    commit_batch(f);
+    assert_text(find_snapshot(f, &thing, stream, 0).state, "{\"a\":7}");
+    assert_text(find_snapshot(f, &thing, second, 0).state, "{\"a\":4}");
+    assert_text(find_snapshot(f, &other, stream, 0).state, "{\"a\":3}");
+}
+
 /* ---- cases: requests ------------------------------------------------------------------------- */
+
+static void leave_request(log_fixture *f, const char *id, const char *reply, int64_t seconds)
+{
+    const pending_request request = {.tenant = f->tenant,
+        .fingerprint = {{1, 2, 3}},
+        .user = KU_STR("U1"),
+        .request_id = ku_str_from(id),
+        .reply = ku_str_from(reply),
+        .http_status = 200,
+        .now = f->now,
+        .expires = {f->now.unix_us + seconds * 1000000}};
+
+    work_put_request(&f->batch, &request);
+}
 
 static ku_status put_request(log_fixture *f, const char *id, const char *reply, int64_t seconds)
 {
-    const ku_time expires = {f->now.unix_us + seconds * 1000000};
-
-    return log_request_put(f->writer, f->tenant, KU_STR("U1"), ku_str_from(id),
-        (ku_id){
-            {1, 2, 3}
-    },
-        200, ku_str_from(reply), f->now, expires);
+    begin_batch(f);
+    leave_request(f, id, reply, seconds);
+    return try_commit(f);
 }
 
 static stored_request find_request(log_fixture *f, const char *id)
@@ -119,7 +163,8 @@ static void a_stored_reply_is_found_by_its_user_until_it_expires(void **state)
     assert_false(find_request(f, "r").found);
     f->read.tenant = f->tenant;
 
-    assert_int_equal(put_request(f, "r", "{\"x\":2}", 10), KU_UNIQUE_VIOLATION);
+    assert_int_equal(put_request(f, "r", "{\"x\":2}", 10), KU_VERSION_CONFLICT);
+    assert_text(find_request(f, "r").reply, "{\"x\":1}");
     f->now.unix_us += 10 * 1000000;
     assert_false(find_request(f, "r").found);
     assert_int_equal(put_request(f, "r", "{\"x\":3}", 10), KU_OK);
@@ -150,6 +195,7 @@ static void expired_requests_are_purged_a_few_at_a_time(void **state)
 /* ---- cases: cursors -------------------------------------------------------------------------- */
 
 static const ku_str consumer = KU_STR_INIT("test:projection:sums");
+static const ku_id nobody;
 
 static cursor only_cursor(log_fixture *f)
 {
@@ -166,17 +212,31 @@ static size_t count_behind(log_fixture *f)
     cursor *cursors;
     size_t n;
 
-    assert_int_equal(log_cursors_behind(&f->read, consumer, &cursors, &n), KU_OK);
+    assert_int_equal(
+        log_cursors_behind(&f->read, KU_STR("[\"test:projection:sums\"]"), nobody, &cursors, &n),
+        KU_OK);
     return n;
+}
+
+static void leave_move(log_fixture *f, int64_t from, int64_t to, bool *lost)
+{
+    const cursor_move move = {
+        .consumer = consumer, .tenant = f->tenant, .from = from, .to = to, .lost = lost};
+    ku_scope *scope = begin_scope(f);
+
+    work_move_cursor(scope, &move);
+    keep_scope(scope);
 }
 
 static bool move(log_fixture *f, int64_t from, int64_t to)
 {
-    bool moved = false;
+    bool lost = false;
 
-    assert_int_equal(
-        log_cursor_move(f->writer, consumer, f->tenant, 0, from, to, f->now, &moved), KU_OK);
-    return moved;
+    begin_batch(f);
+    leave_move(f, from, to, &lost);
+    ku_status status = try_commit(f);
+    assert_int_equal(status, lost ? KU_VERSION_CONFLICT : KU_OK);
+    return !lost;
 }
 
 static void a_cursor_moves_only_from_where_it_is(void **state)
@@ -201,6 +261,38 @@ static void a_cursor_moves_only_from_where_it_is(void **state)
     write_name(f, id_new(f->now), "a");
     assert_int_equal(count_behind(f), 1);
     assert_whole(f, 5);
+}
+
+static void moves_of_a_batch_that_follow_each_other_are_one(void **state)
+{
+    log_fixture *f = *state;
+    bool lost[3] = {false, false, false};
+
+    for (int i = 0; i < 6; i++)
+        write_name(f, id_new(f->now), "a");
+    begin_batch(f);
+    leave_move(f, 2, 3, &lost[1]);
+    leave_move(f, 0, 2, &lost[0]);
+    leave_move(f, 3, 5, &lost[2]);
+    commit_batch(f);
+    assert_int_equal(only_cursor(f).position, 5);
+    assert_false(lost[0] || lost[1] || lost[2]);
+}
+
+static void a_move_behind_one_that_is_missing_is_told_apart(void **state)
+{
+    log_fixture *f = *state;
+    bool lost[2] = {false, false};
+
+    for (int i = 0; i < 6; i++)
+        write_name(f, id_new(f->now), "a");
+    begin_batch(f);
+    leave_move(f, 0, 2, &lost[0]);
+    leave_move(f, 4, 6, &lost[1]);
+    assert_int_equal(try_commit(f), KU_VERSION_CONFLICT);
+    assert_false(lost[0]);
+    assert_true(lost[1]);
+    assert_int_equal(only_cursor(f).position, 0);
 }
 
 static void a_failure_is_noted_and_a_success_clears_it(void **state)
@@ -331,7 +423,8 @@ static void a_new_consumer_starts_where_it_is_told_to(void **state)
     const ku_str beginning = KU_STR("another");
     assert_int_equal(
         log_consumer_register(writing(f), beginning, &at_the_beginning, f->now, NULL), KU_OK);
-    assert_int_equal(log_cursors_behind(&f->read, beginning, &cursors, &n), KU_OK);
+    assert_int_equal(
+        log_cursors_behind(&f->read, KU_STR("[\"another\"]"), nobody, &cursors, &n), KU_OK);
     assert_int_equal(n, 1);
     assert_int_equal(cursors[0].position, 0);
     assert_int_equal(log_cursors(&f->read, beginning, (ku_id){{0}}, &cursors, &n), KU_OK);
@@ -350,7 +443,7 @@ static void tables_are_made_once(void **state)
     ku_error error;
 
     write_name(f, id_new(f->now), "a");
-    assert_int_equal(log_schema_apply(f->writer, &error), KU_OK);
+    assert_int_equal(make_tables(f->writer, &error), KU_OK);
     assert_int_equal(log_schema_check(f->reader, &error), KU_OK);
     assert_whole(f, 1);
 }
@@ -363,7 +456,7 @@ static void a_file_of_a_newer_program_is_refused(void **state)
     const char *sql = test_by_engine("INSERT INTO ku_schema VALUES (99, 0, '9.9.9')",
         "INSERT INTO ku_schema VALUES (99, now(), '9.9.9')");
     assert_int_equal(db_script(f->writer, ku_str_from(sql)), KU_OK);
-    assert_int_equal(log_schema_apply(f->writer, &error), KU_CONFLICT);
+    assert_int_equal(make_tables(f->writer, &error), KU_CONFLICT);
     assert_non_null(strstr(error.message, "version 99"));
     assert_non_null(strstr(error.message, "9.9.9"));
     error = (ku_error){.status = KU_OK};
@@ -382,7 +475,7 @@ static void a_file_without_tables_is_not_a_log(void **state)
     assert_int_equal(log_schema_check(empty, &error), KU_NOT_FOUND);
     for (int64_t call = 1; call <= 6; call++) { /* each step of making them */
         db_fail_after(empty, call, KU_UNAVAILABLE);
-        if (log_schema_apply(empty, &error) != KU_OK) {
+        if (make_tables(empty, &error) != KU_OK) {
             assert_int_equal(error.status, KU_UNAVAILABLE);
             assert_non_null(strstr(error.message, "told to fail"));
             db_fail_after(empty, 0, KU_OK);
@@ -392,7 +485,7 @@ static void a_file_without_tables_is_not_a_log(void **state)
         }
     }
     db_fail_after(empty, 0, KU_OK);
-    assert_int_equal(log_schema_apply(empty, &error), KU_OK);
+    assert_int_equal(make_tables(empty, &error), KU_OK);
     assert_int_equal(log_schema_check(empty, &error), KU_OK);
     db_close(empty);
     test_database_free(database);
@@ -424,7 +517,6 @@ static void people_can_read_ids_and_times(void **state)
 static void each_call_may_fail(void **state)
 {
     log_fixture *f = *state;
-    const snapshot put = {1, 1, KU_STR("{}")};
     ku_id stream = id_new(f->now);
     snapshot found;
     stored_request request;
@@ -440,7 +532,8 @@ static void each_call_may_fail(void **state)
         db_fail_after(f->reader, call, KU_UNAVAILABLE);
         assert_int_equal(log_request_find(&f->read, KU_STR("r"), &request), KU_UNAVAILABLE);
         db_fail_after(f->reader, call, KU_UNAVAILABLE);
-        assert_int_equal(log_cursors_behind(&f->read, consumer, &cursors, &n), KU_UNAVAILABLE);
+        assert_int_equal(
+            log_cursors_behind(&f->read, KU_STR("[\"c\"]"), nobody, &cursors, &n), KU_UNAVAILABLE);
         db_fail_after(f->reader, call, KU_UNAVAILABLE);
         assert_int_equal(log_consumers(&f->read, &names, &n), KU_UNAVAILABLE);
         db_fail_after(f->writer, call, KU_UNAVAILABLE);
@@ -448,16 +541,29 @@ static void each_call_may_fail(void **state)
             KU_UNAVAILABLE);
         assert_int_equal(db_script(f->writer, KU_STR("DELETE FROM ku_consumers")), KU_OK);
     }
-    ku_scope *scope = writing(f);
-    db_fail_after(f->writer, 1, KU_INTERNAL);
-    assert_int_equal(log_snapshot_put(scope, f->tenant, &thing, stream, &put), KU_INTERNAL);
-    db_fail_after(f->writer, 1, KU_INTERNAL);
-    assert_int_equal(put_request(f, "r", "{}", 1), KU_INTERNAL);
-    db_fail_after(f->writer, 1, KU_INTERNAL);
-    done = true;
-    assert_int_equal(
-        log_cursor_move(f->writer, consumer, f->tenant, 0, 0, 1, f->now, &done), KU_INTERNAL);
-    assert_true(done); /* untouched */
+    for (int64_t call = 1; call <= 3; call++) { /* waiting for nothing, sending, COMMIT */
+        begin_batch(f);
+        leave_snapshot(f, f->tenant, &thing, stream, 1, "{}");
+        db_fail_after(f->writer, call, KU_INTERNAL);
+        assert_int_equal(try_commit(f), KU_INTERNAL);
+    }
+    for (int64_t call = 1; call <= 4; call++) { /* … and waiting again */
+        begin_batch(f);
+        leave_request(f, "r", "{}", 1);
+        db_fail_after(f->writer, call, KU_INTERNAL);
+        assert_int_equal(try_commit(f), KU_INTERNAL);
+    }
+    done = false;
+    for (int64_t call = 1; call <= 5; call++) { /* asking, its row, its end, waiting, COMMIT */
+        begin_batch(f);
+        leave_move(f, 0, 1, &done);
+        db_fail_after(f->writer, call, KU_INTERNAL);
+        assert_int_equal(try_commit(f), KU_INTERNAL);
+        assert_false(done); /* lost is what somebody else has moved */
+    }
+    assert_int_equal(find_snapshot(f, &thing, stream, 0).version, 0);
+    assert_false(find_request(f, "r").found);
+    assert_int_equal(only_cursor(f).position, 0);
 }
 
 int main(void)
@@ -465,10 +571,13 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(the_newest_snapshot_is_kept),
+        CASE(the_newest_snapshot_of_a_batch_is_kept),
         CASE(a_snapshot_counts_for_its_tenant_entity_and_state_version),
         CASE(a_stored_reply_is_found_by_its_user_until_it_expires),
         CASE(expired_requests_are_purged_a_few_at_a_time),
         CASE(a_cursor_moves_only_from_where_it_is),
+        CASE(moves_of_a_batch_that_follow_each_other_are_one),
+        CASE(a_move_behind_one_that_is_missing_is_told_apart),
         CASE(a_failure_is_noted_and_a_success_clears_it),
         CASE(a_failure_ahead_of_the_cursor_is_not_noted),
         CASE(a_new_consumer_starts_where_it_is_told_to),

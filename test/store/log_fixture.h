@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/error.h"
 #include "db/sql.h"
 #include "store/log.h"
 #include "support/database.h"
@@ -155,12 +156,27 @@ typedef struct log_fixture {
     ku_scope read; /* a query's */
 } log_fixture;
 
+/* The tables of the log in one transaction, as programs make them. */
+static inline ku_status make_tables(db *d, ku_error *ret_error)
+{
+    ku_status status = log_schema_begin(d, ret_error);
+
+    if (status != KU_OK)
+        return status;
+    status = log_schema_apply(d, ret_error);
+    if (status == KU_OK && (status = db_commit(d)) != KU_OK)
+        (void)error_set(ret_error, status, "%s", db_error(d));
+    if (status != KU_OK)
+        db_rollback(d);
+    return status;
+}
+
 static void open_writer(log_fixture *f)
 {
     ku_error error = {0};
 
     if (db_open(f->url, DB_WRITER, f->statements, &f->writer, &error) != KU_OK ||
-        log_schema_apply(f->writer, &error) != KU_OK)
+        make_tables(f->writer, &error) != KU_OK)
         fail_msg("%s", error.message);
 }
 

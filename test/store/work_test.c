@@ -41,6 +41,7 @@ static void positions_follow_the_order_of_the_scopes(void **state)
         assert_int_equal(append_name(scope, id_new(f->now), name), KU_OK);
         keep_scope(scope);
     }
+    assert_int_equal(work_flush_streams(&f->batch), KU_OK);
     assert_int_equal(work_number(&f->batch), KU_OK);
     first = f->batch.first;
     last = f->batch.last;
@@ -53,7 +54,7 @@ static void positions_follow_the_order_of_the_scopes(void **state)
         position++;
     }
     assert_int_equal(position, 6);
-    assert_int_equal(work_flush(&f->batch), KU_OK);
+    assert_int_equal(work_flush_events(&f->batch), KU_OK);
     assert_int_equal(db_commit(f->writer), KU_OK);
     assert_whole(f, 6);
 }
@@ -137,8 +138,9 @@ static void a_stream_that_somebody_else_has_made_is_a_version_conflict(void **st
     assert_int_equal(append_name(scope, id_new(f->now), "b"), KU_OK);
     keep_scope(scope);
     /* What a second writer on the same database would have done meanwhile. */
+    assert_int_equal(work_flush_streams(&f->batch), KU_OK);
     assert_int_equal(work_number(&f->batch), KU_OK);
-    assert_int_equal(work_flush(&f->batch), KU_OK);
+    assert_int_equal(work_flush_events(&f->batch), KU_OK);
     work_init(&f->batch, f->writer, NULL, &f->batch_scope.arena);
     scope = begin_scope(f);
     assert_int_equal(work_stream(scope, stream, &found), KU_OK);
@@ -197,7 +199,12 @@ static void every_kind_of_damage_is_found(void **state)
 {
     log_fixture *f = *state;
     ku_id stream = id_new(f->now);
-    const snapshot put = {3, 1, KU_STR("{}")};
+    const pending_snapshot put = {.tenant = f->tenant,
+        .stream = stream,
+        .entity = ku_str_from(thing.name),
+        .version = 3,
+        .state_version = 1,
+        .state = KU_STR("{}")};
 
     for (int i = 0; i < 3; i++)
         write_name(f, stream, "a");
@@ -206,10 +213,9 @@ static void every_kind_of_damage_is_found(void **state)
     ku_scope *scope = begin_scope(f);
     scope->tenant = f->other_tenant;
     assert_int_equal(append_with_key(scope, stream, "c", "k"), KU_OK);
+    work_put_snapshot(scope, &put);
     keep_scope(scope);
     commit_batch(f);
-    f->batch_scope.db = f->writer;
-    assert_int_equal(log_snapshot_put(&f->batch_scope, f->tenant, &thing, stream, &put), KU_OK);
     assert_whole(f, 5);
 
     assert_found(f, "DELETE FROM ku_events WHERE version = 2",
