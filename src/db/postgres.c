@@ -97,8 +97,9 @@ void postgres_note_failure(postgres_db *p, const postgres_flight *flight, const 
     bool may_retry;
 
     bool deadly = sqlstate == NULL || severity == NULL || strcmp(severity, "ERROR") != 0;
-    if (sqlstate == NULL)
-        sqlstate = "08006"; /* libpq's own words: the connection is gone */
+    bool gone = sqlstate == NULL; /* libpq's own words, for whatever was to be answered next */
+    if (gone)
+        sqlstate = "08006";
     if (words == NULL)
         words = PQresultErrorMessage(result);
     ku_status status = classify(p, sqlstate, &may_retry);
@@ -106,11 +107,12 @@ void postgres_note_failure(postgres_db *p, const postgres_flight *flight, const 
         p->closing = true;
     if (deadly) /* what the connection is lost with, see postgres_lose */
         snprintf(p->farewell, sizeof(p->farewell), "%s (%s)", words, sqlstate);
-    if (flight->kind == FLIGHT_COMMIT) {
-        if (deadly) /* before or after the transaction was on disk? */
-            return;
+    /* Before or after the transaction was on disk?  It has left along with what stands before it.
+     */
+    if ((deadly && flight->kind == FLIGHT_COMMIT) || (gone && p->commit == COMMIT_SENT))
+        return;
+    if (flight->kind == FLIGHT_COMMIT)
         p->commit = COMMIT_REFUSED;
-    }
     if (flight->transaction == p->transaction)
         (void)postgres_fail(p, status, may_retry, "%s%s%s (%s)", words, detail != NULL ? ": " : "",
             detail != NULL ? detail : "", sqlstate);
@@ -386,7 +388,9 @@ static bool postgres_upkeep(db *d, bool idle)
 
 static ku_status postgres_settle_all(db *d)
 {
-    return postgres_settle((postgres_db *)d);
+    postgres_db *p = (postgres_db *)d;
+
+    return p->state == STATE_OPEN ? postgres_settle(p) : p->failed;
 }
 
 const db_engine postgres_engine = {

@@ -21,6 +21,17 @@ static const db_column columns[] = {
 static const ku_str by_n[] = {KU_STR_INIT("tenant_id"), KU_STR_INIT("n")};
 static const ku_str by_state[] = {KU_STR_INIT("tenant_id"), KU_STR_INIT("state")};
 
+/* The wall around a tenant's rows asks a table of the log. */
+static int set_up_table(void **state)
+{
+    int result = set_up(state);
+    const db_fixture *f = *state;
+
+    if (test_engine_is_postgres())
+        run_script(f->writer, "CREATE TABLE ku_tenant_roles(tenant_id uuid, role_name text)");
+    return result;
+}
+
 /* The table with its first `n_columns` columns. */
 static db_table table_of(size_t n_columns)
 {
@@ -57,6 +68,10 @@ static ku_status try_run(db *d, const char *sql)
     return db_script(d, ku_str_from(sql));
 }
 
+/* Ids of two tenants. */
+#define ONE "'01010101-0101-0101-0101-010101010101'"
+#define TWO "'02020202-0202-0202-0202-020202020202'"
+
 /* ---- cases ----------------------------------------------------------------------------------- */
 
 static void a_table_is_made_and_stays_as_it_is(void **state)
@@ -66,13 +81,13 @@ static void a_table_is_made_and_stays_as_it_is(void **state)
 
     ensure(f->writer, &table);
     ensure(f->writer, &table);
-    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1)");
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (" ONE ", 'a', 1)");
     assert_int_equal(
-        try_run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (x'01', 'a')"),
+        try_run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (" ONE ", 'a')"),
         KU_UNIQUE_VIOLATION);
     assert_int_equal(
-        try_run(f->writer, "INSERT INTO read_things(tenant_id) VALUES (x'01')"), KU_INTERNAL);
-    run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (x'02', 'a')");
+        try_run(f->writer, "INSERT INTO read_things(tenant_id) VALUES (" ONE ")"), KU_INTERNAL);
+    run(f->writer, "INSERT INTO read_things(tenant_id, key) VALUES (" TWO ", 'a')");
 }
 
 static void missing_columns_are_added_with_their_kinds_zero(void **state)
@@ -83,7 +98,7 @@ static void missing_columns_are_added_with_their_kinds_zero(void **state)
     bool row;
 
     ensure(f->writer, &before);
-    run(f->writer, "INSERT INTO read_things VALUES (x'01', 'a', 1)");
+    run(f->writer, "INSERT INTO read_things VALUES (" ONE ", 'a', 1)");
     ensure(f->writer, &after);
     assert_int_equal(db_query_text(f->writer,
                          KU_STR("SELECT money, ratio, \"on\", at, state, raw, list, \"inner\" "
@@ -109,7 +124,7 @@ static void a_column_that_the_program_has_dropped_is_left_alone(void **state)
 
     ensure(f->writer, &before);
     ensure(f->writer, &after);
-    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1)");
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (" ONE ", 'a', 1)");
 }
 
 static void a_column_of_another_kind_is_refused(void **state)
@@ -123,14 +138,25 @@ static void a_column_of_another_kind_is_refused(void **state)
     memcpy(changed, columns, sizeof(columns));
     changed[3].scale = 4; /* the same digits would mean another amount */
     assert_conflict(f->writer, &table,
-        "table read_things, column money: it is DECIMAL_INT(2) there, "
-        "the program has DECIMAL_INT(4)");
+        test_by_engine("table read_things, column money: it is DECIMAL_INT(2) there, "
+                       "the program has DECIMAL_INT(4)",
+            "table read_things, column money: it is bigint decimal(2) there, "
+            "the program has bigint decimal(4)"));
     memcpy(changed, columns, sizeof(columns));
     changed[2].kind = KU_KIND_TEXT;
-    assert_conflict(f->writer, &table, "column n: it is INTEGER there, the program has TEXT");
+    assert_conflict(f->writer, &table,
+        test_by_engine("column n: it is INTEGER there, the program has TEXT",
+            "column n: it is bigint there, the program has text"));
+    memcpy(changed, columns, sizeof(columns));
+    changed[3].kind = KU_KIND_INT;
+    assert_conflict(f->writer, &table, "column money: it is ");
+    memcpy(changed, columns, sizeof(columns));
+    changed[9].kind = KU_KIND_TEXT;
+    assert_conflict(f->writer, &table, "column list: it is ");
     memcpy(changed, columns, sizeof(columns));
     changed[6].kind = KU_KIND_INT;
-    assert_conflict(f->writer, &table, "column at: it is TIME_INT there");
+    assert_conflict(f->writer, &table,
+        test_by_engine("column at: it is TIME_INT there", "column at: it is timestamptz there"));
     memcpy(changed, columns, sizeof(columns));
     changed[2].nullable = true;
     assert_conflict(f->writer, &table, "column n: it must not be null there");
@@ -160,7 +186,8 @@ static void another_key_is_refused(void **state)
     memcpy(changed, columns, sizeof(changed));
     changed[1].name = KU_STR("other");
     assert_conflict(f->writer, &table, "column key: it is part of the primary key there");
-    run(f->writer, "CREATE TABLE one(tenant_id BLOB PRIMARY KEY)");
+    run(f->writer, test_by_engine("CREATE TABLE one(tenant_id BLOB PRIMARY KEY)",
+                       "CREATE TABLE one(tenant_id uuid PRIMARY KEY)"));
     table.name = KU_STR("one");
     assert_conflict(f->writer, &table, "column other: the primary key there lacks it");
 }
@@ -170,8 +197,11 @@ static void a_foreign_column_that_must_be_set_is_refused(void **state)
     db_fixture *f = *state;
     const db_table table = table_of(3);
 
-    run(f->writer, "CREATE TABLE read_things(tenant_id BLOB NOT NULL, key TEXT NOT NULL, "
-                   "n INTEGER NOT NULL, x TEXT NOT NULL, PRIMARY KEY(tenant_id, key))");
+    run(f->writer,
+        test_by_engine("CREATE TABLE read_things(tenant_id BLOB NOT NULL, key TEXT NOT NULL, "
+                       "n INTEGER NOT NULL, x TEXT NOT NULL, PRIMARY KEY(tenant_id, key))",
+            "CREATE TABLE read_things(tenant_id uuid NOT NULL, key TEXT NOT NULL, "
+            "n bigint NOT NULL, x TEXT NOT NULL, PRIMARY KEY(tenant_id, key))"));
     assert_conflict(
         f->writer, &table, "column x: it must not be null there, the program does not have it");
 }
@@ -194,8 +224,8 @@ static void indexes_are_made_changed_and_kept(void **state)
     table.n_indexes = 1;
     ensure(f->writer, &table);
     ensure(f->writer, &table);
-    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (x'01', 'a', 1), "
-                   "(x'01', 'b', 1)");
+    run(f->writer, "INSERT INTO read_things(tenant_id, key, n) VALUES (" ONE ", 'a', 1), "
+                   "(" ONE ", 'b', 1)");
     table.indexes = unique;
     assert_conflict(f->writer, &table, "break a new unique index");
     run(f->writer, "UPDATE read_things SET n = 2, state = 's' WHERE key = 'b'");
@@ -227,6 +257,62 @@ static void odd_names_are_quoted(void **state)
     ensure(f->writer, &table);
 }
 
+static void assert_missing(db *d, const db_table *table, const char *part)
+{
+    ku_error error = {.status = KU_OK};
+
+    assert_int_equal(db_check_table(d, table, &error), KU_NOT_FOUND);
+    assert_int_equal(error.status, KU_NOT_FOUND);
+    assert_text(ku_str_from(error.message), part);
+}
+
+static void a_check_names_what_is_missing_and_makes_nothing(void **state)
+{
+    db_fixture *f = *state;
+    const db_index plain[] = {
+        {KU_STR_INIT("things_n"), by_n, 2, false}
+    };
+    db_table before = table_of(3), after = table_of(4);
+    ku_error error;
+
+    for (int round = 0; round < 2; round++)
+        assert_missing(f->writer, &before, "table read_things is missing");
+    ensure(f->writer, &before);
+    assert_int_equal(db_check_table(f->writer, &before, &error), KU_OK);
+    for (int round = 0; round < 2; round++)
+        assert_missing(f->writer, &after, "table read_things: money is missing");
+    ensure(f->writer, &after);
+    after.indexes = plain;
+    after.n_indexes = 1;
+    for (int round = 0; round < 2; round++)
+        assert_missing(f->writer, &after, "table read_things: things_n is missing");
+    ensure(f->writer, &after);
+    assert_int_equal(db_check_table(f->reader, &after, &error), KU_OK); /* it only reads */
+    before.n_key = 1;
+    assert_int_equal(db_check_table(f->writer, &before, &error), KU_CONFLICT);
+}
+
+static void the_script_that_is_printed_makes_the_same_table(void **state)
+{
+    db_fixture *f = *state;
+    const db_index both[] = {
+        {KU_STR_INIT("things_n"),     by_n,     2, false},
+        {KU_STR_INIT("things_state"), by_state, 2, true }
+    };
+    db_table table = table_of(KU_COUNT(columns));
+    buffer b = {0};
+    ku_error error;
+
+    table.indexes = both;
+    table.n_indexes = 2;
+    db_table_ddl(test_engine_is_postgres() ? DB_POSTGRES : DB_SQLITE, &table, &b);
+    run(f->writer, buffer_str(&b).ptr);
+    buffer_done(&b);
+    if (db_check_table(f->writer, &table, &error) != KU_OK)
+        fail_msg("%s", error.message);
+    ensure(f->writer, &table);
+}
+
 static void each_call_may_fail(void **state)
 {
     db_fixture *f = *state;
@@ -255,7 +341,7 @@ static void each_call_may_fail(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up_table, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(a_table_is_made_and_stays_as_it_is),
         CASE(missing_columns_are_added_with_their_kinds_zero),
@@ -265,6 +351,8 @@ int main(void)
         CASE(a_foreign_column_that_must_be_set_is_refused),
         CASE(indexes_are_made_changed_and_kept),
         CASE(odd_names_are_quoted),
+        CASE(a_check_names_what_is_missing_and_makes_nothing),
+        CASE(the_script_that_is_printed_makes_the_same_table),
         CASE(each_call_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
