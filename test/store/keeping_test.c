@@ -195,6 +195,7 @@ static void expired_requests_are_purged_a_few_at_a_time(void **state)
 /* ---- cases: cursors -------------------------------------------------------------------------- */
 
 static const ku_str consumer = KU_STR_INIT("test:projection:sums");
+static const ku_str sums_json = KU_STR_INIT("[\"test:projection:sums\"]");
 static const ku_id nobody;
 
 static cursor only_cursor(log_fixture *f)
@@ -212,28 +213,45 @@ static size_t count_behind(log_fixture *f)
     cursor *cursors;
     size_t n;
 
-    assert_int_equal(
-        log_cursors_behind(&f->read, KU_STR("[\"test:projection:sums\"]"), nobody, &cursors, &n),
-        KU_OK);
+    assert_int_equal(log_cursors_behind(&f->read, sums_json, nobody, &cursors, &n), KU_OK);
     return n;
 }
 
-static void leave_move(log_fixture *f, int64_t from, int64_t to, bool *lost)
+/* Takes the consumer's lane, as whoever moves its cursor does first; what is said of its epoch. */
+static int64_t claim(log_fixture *f)
 {
-    const cursor_move move = {
-        .consumer = consumer, .tenant = f->tenant, .from = from, .to = to, .lost = lost};
+    const ku_id owner = {{7}};
+    ku_scope *scope = writing(f);
+    cursor *cursors;
+    size_t n;
+
+    assert_int_equal(log_cursors_behind(scope, sums_json, owner, &cursors, &n), KU_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(log_cursors_claim(scope, owner, cursors, n), KU_OK);
+    assert_int_equal(cursors[0].lease, LEASE_MINE);
+    return cursors[0].epoch;
+}
+
+static void leave_move(log_fixture *f, int64_t from, int64_t to, int64_t epoch, bool *lost)
+{
+    const cursor_move move = {.consumer = consumer,
+        .tenant = f->tenant,
+        .from = from,
+        .to = to,
+        .epoch = epoch,
+        .lost = lost};
     ku_scope *scope = begin_scope(f);
 
     work_move_cursor(scope, &move);
     keep_scope(scope);
 }
 
-static bool move(log_fixture *f, int64_t from, int64_t to)
+static bool move(log_fixture *f, int64_t from, int64_t to, int64_t epoch)
 {
     bool lost = false;
 
     begin_batch(f);
-    leave_move(f, from, to, &lost);
+    leave_move(f, from, to, epoch, &lost);
     ku_status status = try_commit(f);
     assert_int_equal(status, lost ? KU_VERSION_CONFLICT : KU_OK);
     return !lost;
@@ -249,14 +267,15 @@ static void a_cursor_moves_only_from_where_it_is(void **state)
     assert_int_equal(only_cursor(f).position, 0);
     assert_int_equal(only_cursor(f).head, 4);
     assert_text(only_cursor(f).status, "idle");
-    assert_false(move(f, 2, 3)); /* there is no row, so it is at 0 */
-    assert_true(move(f, 0, 2));
-    assert_false(move(f, 0, 2));
-    assert_false(move(f, 1, 3));
+    int64_t epoch = claim(f);
+    assert_false(move(f, 2, 3, epoch)); /* it is at 0 */
+    assert_true(move(f, 0, 2, epoch));
+    assert_false(move(f, 0, 2, epoch));
+    assert_false(move(f, 1, 3, epoch));
     assert_int_equal(only_cursor(f).position, 2);
     assert_int_equal(only_cursor(f).updated_at.unix_us, f->now.unix_us);
     assert_int_equal(count_behind(f), 1);
-    assert_true(move(f, 2, 4));
+    assert_true(move(f, 2, 4, epoch));
     assert_int_equal(count_behind(f), 0);
     write_name(f, id_new(f->now), "a");
     assert_int_equal(count_behind(f), 1);
@@ -270,10 +289,11 @@ static void moves_of_a_batch_that_follow_each_other_are_one(void **state)
 
     for (int i = 0; i < 6; i++)
         write_name(f, id_new(f->now), "a");
+    int64_t epoch = claim(f);
     begin_batch(f);
-    leave_move(f, 2, 3, &lost[1]);
-    leave_move(f, 0, 2, &lost[0]);
-    leave_move(f, 3, 5, &lost[2]);
+    leave_move(f, 2, 3, epoch, &lost[1]);
+    leave_move(f, 0, 2, epoch, &lost[0]);
+    leave_move(f, 3, 5, epoch, &lost[2]);
     commit_batch(f);
     assert_int_equal(only_cursor(f).position, 5);
     assert_false(lost[0] || lost[1] || lost[2]);
@@ -286,9 +306,10 @@ static void a_move_behind_one_that_is_missing_is_told_apart(void **state)
 
     for (int i = 0; i < 6; i++)
         write_name(f, id_new(f->now), "a");
+    int64_t epoch = claim(f);
     begin_batch(f);
-    leave_move(f, 0, 2, &lost[0]);
-    leave_move(f, 4, 6, &lost[1]);
+    leave_move(f, 0, 2, epoch, &lost[0]);
+    leave_move(f, 4, 6, epoch, &lost[1]);
     assert_int_equal(try_commit(f), KU_VERSION_CONFLICT);
     assert_false(lost[0]);
     assert_true(lost[1]);
@@ -302,6 +323,7 @@ static void a_failure_is_noted_and_a_success_clears_it(void **state)
 
     write_name(f, id_new(f->now), "a");
     cursor failed = only_cursor(f);
+    failed.epoch = claim(f);
     failed.attempts = 3;
     failed.status = KU_STR("backoff");
     failed.retry_at.unix_us = f->now.unix_us + 5;
@@ -326,7 +348,7 @@ static void a_failure_is_noted_and_a_success_clears_it(void **state)
     assert_int_equal(only_cursor(f).attempts, 0);
     assert_text(only_cursor(f).last_error, "no such luck");
 
-    assert_true(move(f, 0, 1));
+    assert_true(move(f, 0, 1, failed.epoch));
     assert_text(only_cursor(f).last_error, "");
     failed.position = 0; /* a failure from before the move does not stick */
     assert_int_equal(log_cursor_fail(f->writer, consumer, &failed, f->now, NULL), KU_OK);
@@ -340,6 +362,7 @@ static void a_failure_ahead_of_the_cursor_is_not_noted(void **state)
 
     write_name(f, id_new(f->now), "a");
     cursor ahead = only_cursor(f); /* there is no row yet: it is at 0 */
+    ahead.epoch = claim(f);
     ahead.position = 1;
     ahead.attempts = 1;
     ahead.status = KU_STR("backoff");
@@ -554,9 +577,10 @@ static void each_call_may_fail(void **state)
         assert_int_equal(try_commit(f), KU_INTERNAL);
     }
     done = false;
+    int64_t epoch = claim(f);
     for (int64_t call = 1; call <= 5; call++) { /* asking, its row, its end, waiting, COMMIT */
         begin_batch(f);
-        leave_move(f, 0, 1, &done);
+        leave_move(f, 0, 1, epoch, &done);
         db_fail_after(f->writer, call, KU_INTERNAL);
         assert_int_equal(try_commit(f), KU_INTERNAL);
         assert_false(done); /* lost is what somebody else has moved */
