@@ -40,7 +40,7 @@ static ku_status check_read_only(ku_app *app, ku_error *ret_error)
 
     if (status != KU_OK)
         return status;
-    status = log_schema_check(d, ret_error);
+    status = schema_check_log(d, ret_error);
     db_close(d);
     return status;
 }

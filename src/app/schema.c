@@ -33,16 +33,27 @@ ku_status schema_apply(const registry *r, db *d, ku_error *ret_error)
     return status;
 }
 
+/* What is missing can be made; the message says how. */
+static ku_status say_what_to_run(ku_status status, ku_error *ret_error)
+{
+    if (status != KU_NOT_FOUND)
+        return status;
+    const ku_error missing = *ret_error;
+    return error_set(ret_error, KU_NOT_FOUND, "%s: run `kumiko schema apply`", missing.message);
+}
+
+ku_status schema_check_log(db *d, ku_error *ret_error)
+{
+    return say_what_to_run(log_schema_check(d, ret_error), ret_error);
+}
+
 ku_status schema_check(const registry *r, db *d, ku_error *ret_error)
 {
     ku_status status = log_schema_check(d, ret_error);
 
     for (const row_table *t = r->tables; t != NULL && status == KU_OK; t = t->next)
         status = row_table_check(t, d, ret_error);
-    if (status != KU_NOT_FOUND)
-        return status;
-    const ku_error missing = *ret_error;
-    return error_set(ret_error, KU_NOT_FOUND, "%s: run `kumiko schema apply`", missing.message);
+    return say_what_to_run(status, ret_error);
 }
 
 void schema_print(const registry *r, db_dialect dialect, buffer *b)

@@ -15,6 +15,8 @@ ku_status schema_apply(const registry *r, db *d, ku_error *ret_error);
  * Changes nothing.  KU_NOT_FOUND: something is missing; the message names it and says what to run.
  */
 ku_status schema_check(const registry *r, db *d, ku_error *ret_error);
+/* The same of the log's tables alone: what somebody needs who only reads. */
+ku_status schema_check_log(db *d, ku_error *ret_error);
 /* The script that schema_apply would run where nothing is there yet. */
 void schema_print(const registry *r, db_dialect dialect, buffer *b);
 
