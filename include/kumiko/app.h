@@ -147,8 +147,9 @@ KU_API ku_status ku_describe(
 /* ---- programs -------------------------------------------------------------------------------- */
 
 /*
- * A whole program: serve, token, describe, events, inspect, consumers, projections, check.  Returns
- * the exit code.  `kumiko --help` lists them; `features` may be NULL (then --feature loads them).
+ * A whole program: serve, token, describe, events, inspect, consumers, projections, tenants,
+ * schema, check.  Returns the exit code.  `kumiko --help` lists them; `features` may be NULL (then
+ * --feature loads them).
  */
 KU_API int ku_main(int argc, char **argv, const ku_feature *const *features);
 

@@ -21,8 +21,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
-static const char *const commands[] = {
-    "serve", "token", "describe", "events", "inspect", "consumers", "projections", "check"};
+static const char *const commands[] = {"serve", "token", "describe", "events", "inspect",
+    "consumers", "projections", "tenants", "schema", "check"};
 
 /* ---- fixture: a folder ---------------------------------------------------------------------- */
 

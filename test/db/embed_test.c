@@ -122,12 +122,32 @@ static void a_name_that_an_engine_lacks_fails_the_build(void **state)
     assert_complains(s, "postgres has no statement 'only_here'");
 }
 
+static void a_statement_that_says_so_belongs_to_one_engine(void **state)
+{
+    sources *s = *state;
+
+    make(s, "postgres");
+    write_source(s, "common/a.sql", "SELECT 1");
+    write_source(s, "postgres/b.sql", "-- postgres only\n-- What it does.\nSELECT 2");
+    assert_embeds(s, "sql_sqlite_texts[SQL_COUNT_] = {\n    /* a */\n    \"SELECT 1\",\n"
+                     "    /* b */\n    NULL,\n");
+    assert_embeds(s, "    /* b */\n    \"SELECT 2\",\n");
+    write_source(s, "postgres/b.sql", "-- What it does.\n-- postgres only\nSELECT 2");
+    assert_complains(s, "sqlite has no statement 'b'");
+    write_source(s, "postgres/b.sql", "-- sqlite only\nSELECT 2");
+    assert_complains(s, "sqlite has no statement 'b'");
+}
+
 static void a_file_is_one_statement_but_a_schema_is_a_script(void **state)
 {
     sources *s = *state;
 
     write_source(s, "common/schema_1.sql", "CREATE TABLE a(b);\nCREATE TABLE c(d);\n");
     assert_embeds(s, "CREATE TABLE a(b);\\n\"\n    \"CREATE TABLE c(d);");
+    write_source(s, "common/schema_1.sql", "CREATE TABLE a( -- of all\n    b);");
+    assert_embeds(s, "CREATE TABLE a(\\n\"\n    \"    b);\"");
+    write_source(s, "common/schema_found.sql", "SELECT 1;");
+    assert_embeds(s, "    \"SELECT 1\",\n");
     write_source(s, "common/two.sql", "SELECT 1; SELECT 2");
     assert_complains(s, "two: more than one statement");
     write_source(s, "common/two.sql", "-- nothing\n");
@@ -164,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             an_engines_own_statement_replaces_the_common_one, start, end),
         cmocka_unit_test_setup_teardown(a_name_that_an_engine_lacks_fails_the_build, start, end),
+        cmocka_unit_test_setup_teardown(a_statement_that_says_so_belongs_to_one_engine, start, end),
         cmocka_unit_test_setup_teardown(
             a_file_is_one_statement_but_a_schema_is_a_script, start, end),
         cmocka_unit_test_setup_teardown(a_long_text_is_embedded_whole, start, end),
