@@ -1,6 +1,7 @@
 -- Streams whose events are not 1, 2, 3 … up to the stream's version.
 -- -> tenant, stream, version of the stream, events, first version, last version
-SELECT s.tenant_id, s.stream_id, s.version, coalesce(e.n, 0), coalesce(e.low, 0), coalesce(e.high, 0)
+SELECT s.tenant_id, s.stream_id, s.version, coalesce(e.n, 0), coalesce(e.low, 0),
+    coalesce(e.high, 0)
 FROM ku_streams s
 LEFT JOIN (
     SELECT tenant_id, stream_id, count(*) AS n, min(version) AS low, max(version) AS high

@@ -1,6 +1,7 @@
 -- postgres only
--- Takes tokens from a bucket, if it has them; a bucket that is not there is full, and time never runs
--- backwards.  $1 tenant, $2 bucket, $3 limit, $4 tokens refilled per microsecond, $5 cost, $6 now
+-- Takes tokens from a bucket, if it has them; a bucket that is not there is full, and time never
+-- runs backwards.  $1 tenant, $2 bucket, $3 limit, $4 tokens refilled per microsecond, $5 cost,
+-- $6 now
 -- -> tokens left, whether they were taken, when there are so many
 INSERT INTO ku_rate_buckets AS b (tenant_id, bucket, tokens, taken, at, full_at)
 SELECT $1, $2, n.tokens, n.taken, n.at,

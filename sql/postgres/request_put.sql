@@ -1,5 +1,5 @@
--- Stores replies, also over ones that have expired, for many; one that is there is left alone and not
--- counted.  $1 tenant, $2 user, $3 request id, $4 fingerprint, $5 http_status, $6 reply,
+-- Stores replies, also over ones that have expired, for many; one that is there is left alone and
+-- not counted.  $1 tenant, $2 user, $3 request id, $4 fingerprint, $5 http_status, $6 reply,
 -- $7 expires_at, $8 now
 INSERT INTO ku_requests AS r (tenant_id, user_id, request_id, fingerprint, http_status, reply,
     expires_at)

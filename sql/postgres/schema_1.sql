@@ -47,7 +47,8 @@ CREATE TABLE ku_events(
     type text COLLATE "C" NOT NULL, -- the qualified name
     created_by text COLLATE "C" NOT NULL,
     payload text COLLATE "C" NOT NULL, -- JSON, as it was validated
-    metadata text COLLATE "C" NOT NULL, -- JSON: requestId, correlationId, causationId, idempotencyKey, headers
+    -- JSON: requestId, correlationId, causationId, idempotencyKey, headers
+    metadata text COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, lane, position),
     CONSTRAINT ku_events_stream UNIQUE (tenant_id, stream_id, version)
 );

@@ -1,5 +1,6 @@
--- Moves streams on, those that are where they were read; for many.  $1 tenant, $2 stream, $3 version
--- it was read at, $4 version, $5 last_at, $6 archived_at, $7 archived_by, $8 archived_reason
+-- Moves streams on, those that are where they were read; for many.  $1 tenant, $2 stream,
+-- $3 version it was read at, $4 version, $5 last_at, $6 archived_at, $7 archived_by,
+-- $8 archived_reason
 UPDATE ku_streams AS s
 SET version = n.version, last_at = n.last_at, archived_at = n.archived_at,
     archived_by = n.archived_by, archived_reason = n.archived_reason

@@ -1,5 +1,5 @@
--- A lane's events of some types in order.  $1 tenant, $2 lane, $3 after position, $4 up to position,
--- $5 limit, $6 JSON array of types
+-- A lane's events of some types in order.  $1 tenant, $2 lane, $3 after position,
+-- $4 up to position, $5 limit, $6 JSON array of types
 -- -> position, stream, version, stream type, type, event_version, created_at, created_by, payload,
 -- metadata
 SELECT e.id & 1099511627775, s.stream_id, e.version, s.type, e.type, e.event_version, e.created_at,

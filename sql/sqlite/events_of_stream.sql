@@ -1,5 +1,5 @@
--- A stream's events in order.  $1 tenant, $2 stream, $3 after version, $4 up to version, $5 up to time,
--- $6 limit
+-- A stream's events in order.  $1 tenant, $2 stream, $3 after version, $4 up to version,
+-- $5 up to time, $6 limit
 -- -> version, lane, position, stream type, type, event_version, created_at, created_by, payload,
 -- metadata
 SELECT e.version, s.lane, e.id & 1099511627775, s.type, e.type, e.event_version, e.created_at,
