@@ -124,19 +124,38 @@ static int cautious(const dispatcher *d, int limit)
     return less > 0 ? less : 1;
 }
 
-static unit *take_unit(dispatcher *d, bool *moved)
+static unit *pop_idle(dispatcher *d)
 {
-    unit *u;
+    pthread_mutex_lock(&d->lock);
+    unit *u = d->idle;
+    if (u != NULL)
+        d->idle = u->next;
+    pthread_mutex_unlock(&d->lock);
+    return u;
+}
 
+/* Waits until the writers are not too far behind. */
+static void keep_pace(dispatcher *d, bool *moved)
+{
     collect_units(d,
         d->n_in_flight >= cautious(d, UNITS) ||
             d->events_in_flight >= cautious(d, EVENTS_IN_FLIGHT_MAX),
         moved);
-    pthread_mutex_lock(&d->lock);
-    u = d->idle;
-    if (u != NULL)
-        d->idle = u->next;
-    pthread_mutex_unlock(&d->lock);
+}
+
+/* For the next batch of a turn, if there is to be one.  NULL: there is not. */
+static unit *take_unit(dispatcher *d, const unit_turn *turn, bool *moved)
+{
+    keep_pace(d, moved);
+    unit *u = pop_idle(d);
+    while (u == NULL && d->n_in_flight > 0) { /* every one that came back was sent again */
+        collect_units(d, true, moved);
+        u = pop_idle(d);
+    }
+    if (u != NULL && turn->stopped) {
+        pass_put_idle(d, u);
+        return NULL;
+    }
     return u;
 }
 
@@ -171,50 +190,57 @@ static bool keeps_quiet(dispatcher *d, const unit *u)
     return true;
 }
 
-/* Reads one batch and sends it to the writer; *ret_more: the lane may go on behind it. */
-static ku_status run_batch(dispatcher *d, unit *u, cursor *at, int64_t known, bool *ret_more)
+static void prepare_unit(
+    dispatcher *d, unit *u, const consumer_entry *consumer, const cursor *cursor_at)
+{
+    unit_prepare(u, d->d, consumer, cursor_at,
+        quiet_position(&d->quiet, consumer, cursor_at->tenant, cursor_at->lane),
+        batch_size(d, consumer));
+}
+
+/* Sends a batch that was read to its writer; *ret_more: the lane may go on behind it. */
+static ku_status send_batch(dispatcher *d, unit *u, bool *ret_more)
 {
     *ret_more = false;
-    ku_status status = unit_read(u, d->d, u->consumer, at, known, batch_size(d, u->consumer));
-    if (status != KU_OK || keeps_quiet(d, u)) {
+    if (keeps_quiet(d, u)) { /* nothing of interest up to the head */
         pass_put_idle(d, u);
-        return status; /* quiet: nothing of interest up to the head */
+        return KU_OK;
     }
-    const bool gives_up = u->read_failed;
-    const int64_t to = u->to; /* before it is the writer's */
+    const bool gives_up = u->read_failed; /* it is the writer's once it is sent */
     if (!send_unit(d, u)) {
         unsend_unit(d, u);
         pass_put_idle(d, u);
         return KU_UNAVAILABLE; /* the writer is stopping */
     }
-    at->position = to;
-    at->attempts = 0;
     *ret_more = !gives_up;
     return KU_OK;
 }
 
-/* A few batches of one lane. */
-static ku_status run_lane(
-    dispatcher *d, const consumer_entry *consumer, const cursor *found, bool *moved)
+/* A few batches of one lane; the first has been read. */
+static ku_status run_lane(dispatcher *d, unit *first, bool *moved)
 {
+    const consumer_entry *consumer = first->consumer;
     unit_turn *turn = new_turn(d);
-    cursor at = *found;
-    int64_t known = quiet_position(&d->quiet, consumer, found->tenant, found->lane);
+    cursor at = first->cursor;
+    unit *u = first;
     ku_status status = KU_OK;
     bool more = true;
 
-    for (int i = 0; i < BATCHES_PER_TURN && more && at.position < at.head && status == KU_OK; i++) {
-        unit *u = take_unit(d, moved);
-        if (turn->stopped) {
-            if (u != NULL)
-                pass_put_idle(d, u);
-            break;
-        }
-        if (u == NULL)
-            continue; /* every unit came back to be sent again: wait for the next */
+    keep_pace(d, moved);
+    for (int i = 1; u != NULL && status == KU_OK; i++) {
+        at.position = u->to;
+        at.attempts = 0;
         u->turn = turn;
-        u->consumer = consumer;
-        status = run_batch(d, u, &at, known, &more);
+        status = send_batch(d, u, &more);
+        u = NULL;
+        if (status == KU_OK && more && i < BATCHES_PER_TURN && at.position < at.head)
+            u = take_unit(d, turn, moved);
+        if (u == NULL)
+            break;
+        prepare_unit(d, u, consumer, &at);
+        status = unit_read(u);
+        if (status != KU_OK)
+            pass_put_idle(d, u);
     }
     return status;
 }
@@ -243,8 +269,8 @@ static bool wants_turn(dispatcher *d, const consumer_entry *consumer, const curs
 typedef struct handful {
     cursor cursors[UNITS];
     const consumer_entry *consumers[UNITS];
+    unit *units[UNITS]; /* with their first batches; NULL: it has no turn after all */
     size_t n;
-    int64_t units; /* that they will need */
 } handful;
 
 /* Where the pass is in what it has found. */
@@ -264,27 +290,27 @@ static const consumer_entry *find_consumer(const dispatcher *d, look *l, ku_str 
     return l->consumer;
 }
 
-/* As many as so many units are enough for; at least one, if there is one. */
-static void take_handful(dispatcher *d, look *l, int64_t units_max, handful *ret_handful)
+/* As many lanes as so many units are enough for, but at least one, if there is one. */
+static void take_handful(
+    dispatcher *d, look *l, int64_t units_max, size_t lanes_max, handful *ret_handful)
 {
     handful *h = ret_handful;
+    int64_t units = 0;
 
     h->n = 0;
-    h->units = 0;
-    for (; l->next < l->n && h->n < UNITS; l->next++) {
+    for (; l->next < l->n && h->n < lanes_max; l->next++) {
         const cursor *c = &l->found[(l->first + l->next) % l->n];
         const consumer_entry *consumer = find_consumer(d, l, c->consumer);
         if (!wants_turn(d, consumer, c))
             continue;
         int64_t size = batch_size(d, consumer);
         int64_t batches = (c->head - c->position + size - 1) / size;
-        if (batches > BATCHES_PER_TURN)
-            batches = BATCHES_PER_TURN;
-        if (h->n > 0 && h->units + batches > units_max)
+        units += batches < BATCHES_PER_TURN ? batches : BATCHES_PER_TURN;
+        if (h->n > 0 && units > units_max)
             return;
         h->cursors[h->n] = *c;
-        h->consumers[h->n++] = consumer;
-        h->units += batches;
+        h->consumers[h->n] = consumer;
+        h->units[h->n++] = NULL;
     }
 }
 
@@ -333,6 +359,56 @@ static ku_status look_around(dispatcher *d, look *ret_look)
     return status;
 }
 
+/* The first batches of those that are this process' own. */
+static ku_status read_batches(dispatcher *d, handful *h)
+{
+    ku_status status = KU_OK;
+
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->cursors[i].lease != LEASE_MINE)
+            continue;
+        h->units[i] = pop_idle(d);
+        assert(h->units[i] != NULL); /* make_room */
+        prepare_unit(d, h->units[i], h->consumers[i], &h->cursors[i]);
+        if (d->shared)
+            unit_prefetch(h->units[i]);
+    }
+    for (size_t i = 0; i < h->n && status == KU_OK; i++) {
+        if (h->units[i] != NULL)
+            status = unit_read(h->units[i]);
+    }
+    return status;
+}
+
+/* The same in a transaction where that takes one way to the database for all of them. */
+static ku_status read_handful(dispatcher *d, handful *h)
+{
+    if (!d->shared)
+        return read_batches(d, h);
+    ku_status status = db_begin(d->d);
+    if (status == KU_OK)
+        status = read_batches(d, h);
+    db_rollback(d->d); /* nobody waits for the end of what only reads */
+    return status;
+}
+
+static ku_status run_handful(dispatcher *d, handful *h, bool *moved)
+{
+    ku_status status = claim_handful(d, h, moved);
+
+    if (status == KU_OK)
+        status = read_handful(d, h);
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->units[i] == NULL)
+            continue;
+        if (status == KU_OK)
+            status = run_lane(d, h->units[i], moved);
+        else
+            pass_put_idle(d, h->units[i]);
+    }
+    return status;
+}
+
 /*
  * How many units the next handful may need.  Leases run from the claim: where there are leases it
  * is not made before half of the units in flight have come back.
@@ -341,9 +417,7 @@ static int64_t make_room(dispatcher *d, bool *moved)
 {
     const int limit = cautious(d, UNITS);
 
-    if (!d->shared)
-        return limit;
-    while (d->n_in_flight > limit / 2)
+    while (d->n_in_flight > (d->shared ? limit / 2 : limit - 1))
         collect_units(d, true, moved);
     return limit - d->n_in_flight;
 }
@@ -354,12 +428,10 @@ static ku_status give_turns(dispatcher *d, look *l, bool *moved)
     ku_status status = KU_OK;
 
     while (l->next < l->n && status == KU_OK) {
-        take_handful(d, l, make_room(d, moved), &h);
-        status = claim_handful(d, &h, moved);
-        for (size_t i = 0; i < h.n && status == KU_OK; i++) {
-            if (h.cursors[i].lease == LEASE_MINE)
-                status = run_lane(d, h.consumers[i], &h.cursors[i], moved);
-        }
+        /* Lanes are read together where that saves ways to the database. */
+        int64_t room = make_room(d, moved);
+        take_handful(d, l, room, d->shared ? (size_t)room : 1, &h);
+        status = run_handful(d, &h, moved);
     }
     return status;
 }

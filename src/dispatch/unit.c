@@ -59,28 +59,41 @@ static ku_status read_event(ku_scope *scope, const stored_event *stored, void *c
     return KU_OK;
 }
 
-ku_status unit_read(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor_at,
+void unit_prepare(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor_at,
     int64_t known, int64_t limit)
 {
-    reading r = {.u = u};
-
     scope_reset(&u->scope);
     app_scope_begin_system(u->app, &u->scope, cursor_at->tenant);
     u->scope.db = d;
     u->consumer = consumer;
     u->cursor = *cursor_at;
+    u->known = known > cursor_at->position ? known : cursor_at->position;
+    u->limit = limit;
     u->events = NULL;
     u->n_events = 0;
     u->read_failed = false;
-    ku_status status = log_each_of_lane(&u->scope, cursor_at->tenant, cursor_at->lane,
-        known > cursor_at->position ? known : cursor_at->position, cursor_at->head,
-        consumer->types_json, limit, read_event, &r);
+}
+
+void unit_prefetch(unit *u)
+{
+    const lane_part part = {u->cursor.tenant, u->cursor.lane, u->known, u->cursor.head,
+        u->consumer->types_json, u->limit};
+
+    log_prefetch_lane(&u->scope, &part);
+}
+
+ku_status unit_read(unit *u)
+{
+    reading r = {.u = u};
+
+    ku_status status = log_each_of_lane(&u->scope, u->cursor.tenant, u->cursor.lane, u->known,
+        u->cursor.head, u->consumer->types_json, u->limit, read_event, &r);
     if (status != KU_OK)
         return status;
     u->read_failed = r.broken && u->n_events == 0;
     /* Less than a full batch: there is nothing more of these types up to the head. */
-    bool all = !r.broken && r.seen < limit;
-    u->to = all ? cursor_at->head : r.last_position;
+    bool all = !r.broken && r.seen < u->limit;
+    u->to = all ? u->cursor.head : r.last_position;
     return KU_OK;
 }
 

@@ -32,7 +32,8 @@ typedef struct unit {
     ku_app *app;
     const consumer_entry *consumer;
     unit_turn *turn;
-    cursor cursor; /* as it was found; its position is moved to where this batch begins */
+    cursor cursor;        /* as it was found; its position is moved to where this batch begins */
+    int64_t known, limit; /* see unit_prepare */
     int64_t to;
     ku_event *events; /* lifted, only what the consumer subscribes to */
     size_t n_events;
@@ -50,12 +51,18 @@ typedef struct unit {
 } unit;
 
 /*
- * Reads up to `limit` events behind the cursor, or behind `known`, up to which nothing is of
- * interest (0: nothing is known).  An event that cannot be lifted ends the batch
- * before it; if it is the first, the unit fails for it.  The return value is for machine failures.
+ * Says what is to be read on that connection: up to `limit` events behind the cursor, or behind
+ * `known`, up to which nothing is of interest (0: nothing is known).
  */
-ku_status unit_read(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor,
+void unit_prepare(unit *u, db *d, const consumer_entry *consumer, const cursor *cursor,
     int64_t known, int64_t limit);
+/* A hint that unit_read will follow, in the same transaction. */
+void unit_prefetch(unit *u);
+/*
+ * Reads it.  An event that cannot be lifted ends the batch before it; if it is the first, the unit
+ * fails for it.  The return value is for machine failures.
+ */
+ku_status unit_read(unit *u);
 bool unit_submit(unit *u);
 /* Applies only the events before the one that failed; the next unit begins with that one. */
 void unit_shorten(unit *u);

@@ -305,31 +305,51 @@ static stored_event lane_row(ku_id tenant, int32_t lane, const db_rows *rows)
     };
 }
 
+enum { LANE_COLUMNS = 6 };
+
+/* Binds a part of a lane for the statement in *ret_sql; 0: it is empty. */
+static size_t bind_lane(const lane_part *part, int *ret_sql, db_value ret_binds[LANE_COLUMNS])
+{
+    /* A position that nobody has is as good as the nearest one that somebody may have. */
+    int64_t after = part->after_position < 0 ? 0 : part->after_position;
+    int64_t to = part->to_position < POSITION_MAX ? part->to_position : POSITION_MAX;
+    bool filtered = part->type_names_json.len > 0;
+
+    ret_binds[0] = db_id(part->tenant);
+    ret_binds[1] = db_int(part->lane);
+    ret_binds[2] = db_int(after);
+    ret_binds[3] = db_int(to);
+    ret_binds[4] = db_int(part->limit);
+    ret_binds[5] = db_text(part->type_names_json);
+    *ret_sql = filtered ? SQL_EVENTS_OF_LANE_BY_TYPE : SQL_EVENTS_OF_LANE;
+    return after >= to ? 0 : filtered ? LANE_COLUMNS : LANE_COLUMNS - 1;
+}
+
+void log_prefetch_lane(ku_scope *scope, const lane_part *part)
+{
+    db_value binds[LANE_COLUMNS];
+    int sql;
+    size_t n_binds = bind_lane(part, &sql, binds);
+
+    if (n_binds > 0)
+        db_prefetch(scope->db, sql, binds, n_binds);
+}
+
 ku_status log_each_of_lane(ku_scope *scope, ku_id tenant, int32_t lane, int64_t after_position,
     int64_t to_position, ku_str type_names_json, int64_t limit,
     ku_status (*callback)(ku_scope *scope, const stored_event *stored, void *context),
     void *context)
 {
-    /* A position that nobody has is as good as the nearest one that somebody may have. */
-    int64_t after = after_position < 0 ? 0 : after_position;
-    int64_t to = to_position < POSITION_MAX ? to_position : POSITION_MAX;
-    if (after >= to)
-        return KU_OK;
-    const db_value binds[] = {
-        db_id(tenant),
-        db_int(lane),
-        db_int(after),
-        db_int(to),
-        db_int(limit),
-        db_text(type_names_json),
-    };
-    bool filtered = type_names_json.len > 0;
+    const lane_part part = {tenant, lane, after_position, to_position, type_names_json, limit};
+    db_value binds[LANE_COLUMNS];
+    int sql;
+    size_t n_binds = bind_lane(&part, &sql, binds);
     db_rows rows = {0};
     bool row;
 
-    ku_status status =
-        db_query(scope->db, filtered ? SQL_EVENTS_OF_LANE_BY_TYPE : SQL_EVENTS_OF_LANE, binds,
-            filtered ? KU_COUNT(binds) : KU_COUNT(binds) - 1, &rows);
+    if (n_binds == 0)
+        return KU_OK;
+    ku_status status = db_query(scope->db, sql, binds, n_binds, &rows);
     if (status != KU_OK)
         return read_failed(scope, status, "events of a lane");
     for (int64_t n = 1; status == KU_OK; n++) {

@@ -99,6 +99,17 @@ ku_status log_each_of_lane(ku_scope *scope, ku_id tenant, int32_t lane, int64_t 
     ku_status (*callback)(ku_scope *scope, const stored_event *stored, void *context),
     void *context);
 
+/* What log_each_of_lane is going to be called with. */
+typedef struct lane_part {
+    ku_id tenant;
+    int32_t lane;
+    int64_t after_position, to_position;
+    ku_str type_names_json;
+    int64_t limit;
+} lane_part;
+/* A hint, in a transaction: see db_prefetch. */
+void log_prefetch_lane(ku_scope *scope, const lane_part *part);
+
 typedef struct lane_head {
     ku_id tenant;
     int32_t lane;
