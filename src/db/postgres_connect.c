@@ -151,7 +151,11 @@ static ku_status send_session(postgres_db *p, PGresult **ret_answer)
 static ku_status set_up_session(postgres_db *p)
 {
     PGresult *answer = NULL;
+    const char *encoding = PQparameterStatus(p->connection, "server_encoding");
 
+    if (encoding == NULL || strcmp(encoding, "UTF8") != 0)
+        return postgres_fail(p, KU_INVALID, false, "database '%s': its encoding is %s, not UTF8",
+            PQdb(p->connection), encoding != NULL ? encoding : "not known");
     if (PQserverVersion(p->connection) < VERSION_MIN)
         return postgres_fail(p, KU_INVALID, false, "the server is PostgreSQL %d: it has to be 15",
             PQserverVersion(p->connection) / 10000);

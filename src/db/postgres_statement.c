@@ -5,6 +5,9 @@
  * its binds have to be known before they can be encoded, and kept with its connection.  Statements
  * known only by their text are kept too, the least recently used of them making room.
  *
+ * A name is never used twice: the server may have one that is not known here, of an attempt that
+ * was stopped half-way or of a text whose DEALLOCATE was lost, and it must not be in the way.
+ *
  * Outside of a transaction everything is waited for: each statement is a transaction of its own.
  *
  * Rows are buffered: a db_rows owns the whole answer, so nothing on the connection is occupied
@@ -38,7 +41,7 @@ ku_status postgres_prepare(postgres_db *p, int sql, postgres_statement **ret_sta
     ku_status status = postgres_ready(p);
 
     if (status == KU_OK && !statement->prepared) {
-        snprintf(statement->name, sizeof(statement->name), "s%d", sql);
+        snprintf(statement->name, sizeof(statement->name), "s%d_%" PRIu64, sql, ++p->uses);
         status = parse(p, statement, db_statement_text(&p->base, sql).ptr);
     }
     *ret_statement = statement;
@@ -67,7 +70,6 @@ static void free_text(postgres_text *text)
     *text = (postgres_text){0};
 }
 
-/* A name is never used twice, so that one whose DEALLOCATE was lost is in nobody's way. */
 static ku_status prepare_text(postgres_db *p, ku_str sql, postgres_statement **ret_statement)
 {
     const postgres_flight deallocate = {.kind = FLIGHT_CONTROL};

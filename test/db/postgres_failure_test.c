@@ -376,6 +376,19 @@ static int listen_in_silence(int *ret_port)
     return listener;
 }
 
+/* A script is a transaction, and this is refused in one; a statement by itself is not. */
+static void create_latin_database(db *d)
+{
+    db_rows rows = {0};
+
+    if (db_query_text(d,
+            KU_STR("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' "
+                   "TEMPLATE template0"),
+            NULL, 0, &rows) != KU_OK)
+        fail_msg("%s", db_error(d));
+    db_rows_done(&rows);
+}
+
 static void what_cannot_be_opened_is_named_and_the_password_is_not(void **state)
 {
     lab *l = *state;
@@ -386,6 +399,9 @@ static void what_cannot_be_opened_is_named_and_the_password_is_not(void **state)
 
     snprintf(url, sizeof(url), "postgresql://kumiko:s3cret@127.0.0.1:%d/nowhere", port);
     assert_not_opened(l, url, KU_UNAVAILABLE, "database \"nowhere\" does not exist");
+    create_latin_database(l->side);
+    snprintf(url, sizeof(url), "postgresql://kumiko:s3cret@127.0.0.1:%d/latin", port);
+    assert_not_opened(l, url, KU_INVALID, "database 'latin': its encoding is LATIN1, not UTF8");
     snprintf(url, sizeof(url), "postgresql://nobody:s3cret@127.0.0.1:%d/postgres", port);
     assert_not_opened(l, url, KU_UNAVAILABLE, "role \"nobody\" does not exist");
     assert_not_opened(l, "postgresql://kumiko:s3cret@127.0.0.1:1/x", KU_UNAVAILABLE,

@@ -313,6 +313,51 @@ static void the_script_that_is_printed_makes_the_same_table(void **state)
     ensure(f->writer, &table);
 }
 
+static void names_that_postgresql_would_cut_are_shortened_or_refused(void **state)
+{
+    if (!test_engine_is_postgres())
+        skip(); /* SQLite takes names of any length */
+    db_fixture *f = *state;
+    static const char stem[] =
+        "things_with_a_name_that_is_longer_than_sixty_three_by\303\244 or so";
+    char names[2][96];
+    db_index both[2];
+    db_table table = table_of(KU_COUNT(columns));
+    ku_error error;
+
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(names[i], sizeof(names[i]), "%s_%zu_idx", stem, i);
+        both[i] = (db_index){ku_str_from(names[i]), i == 0 ? by_n : by_state, 2, false};
+    }
+    table.indexes = both;
+    table.n_indexes = 2;
+    ensure(f->writer, &table);
+    ensure(f->writer, &table);
+    assert_int_equal(db_check_table(f->writer, &table, &error), KU_OK);
+    assert_int_equal(test_database_int(f->database,
+                         "SELECT count(*) FROM pg_indexes WHERE schemaname = current_schema() "
+                         "AND tablename = 'read_things'"),
+        3);
+    table.name = ku_str_from(names[0]);
+    assert_int_equal(db_ensure_table(f->writer, &table, &error), KU_INVALID);
+    assert_non_null(strstr(error.message, "at most 63 bytes"));
+}
+
+static void what_people_write_behind_a_kind_does_not_change_it(void **state)
+{
+    if (!test_engine_is_postgres())
+        skip(); /* SQLite has no comments */
+    db_fixture *f = *state;
+    const db_table table = table_of(KU_COUNT(columns));
+
+    ensure(f->writer, &table);
+    run(f->writer, "COMMENT ON COLUMN read_things.money IS 'kumiko decimal(2) in euros'; "
+                   "COMMENT ON COLUMN read_things.n IS 'how many'");
+    ensure(f->writer, &table);
+    run(f->writer, "COMMENT ON COLUMN read_things.money IS 'in euros'");
+    assert_conflict(f->writer, &table, "it is bigint there, the program has bigint decimal(2)");
+}
+
 static void each_call_may_fail(void **state)
 {
     db_fixture *f = *state;
@@ -353,6 +398,8 @@ int main(void)
         CASE(odd_names_are_quoted),
         CASE(a_check_names_what_is_missing_and_makes_nothing),
         CASE(the_script_that_is_printed_makes_the_same_table),
+        CASE(names_that_postgresql_would_cut_are_shortened_or_refused),
+        CASE(what_people_write_behind_a_kind_does_not_change_it),
         CASE(each_call_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
