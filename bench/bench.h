@@ -38,6 +38,10 @@ uint64_t now_ns(void);
 uint64_t cpu_ns(clockid_t clock);
 double seconds_since(uint64_t start_ns);
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* To be done when the program ends, however it does: what came last comes first. */
+void at_end(void (*ending)(void));
+/* Ends the program, from whichever thread. */
+_Noreturn void leave(int status);
 void check(ku_status status, const ku_error *error, const char *what);
 
 /* ---- report.c -------------------------------------------------------------------------------- */

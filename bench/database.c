@@ -52,7 +52,7 @@ static void wait_for_end(const sigset_t *signals)
     int signal_number = 0;
 
     (void)sigwait(signals, &signal_number);
-    exit(128 + signal_number); /* with everything that is to be done at exit */
+    leave(128 + signal_number);
 }
 
 static void *end_on_signal(void *context)
@@ -106,16 +106,24 @@ static void drop_schemas(void)
 
 /* ---- a server for the run -------------------------------------------------------------------- */
 
+/* Undisturbed by what ends this program: a server that is being started has to be stopped, too. */
 static void run_tool(const bench *b, const char *verb)
 {
     static const char tool[] = BENCH_TOOLS "/test-postgres";
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    static bool stopped;
     int status = 0;
 
+    pthread_mutex_lock(&one_at_a_time);
+    while (stopped)
+        (void)pause(); /* the program is about to end: nothing is started any more */
+    stopped = strcmp(verb, "stop") == 0;
     (void)fflush(NULL);
     const pid_t pid = fork();
     if (pid < 0)
         die("fork: %s", strerror(errno));
     if (pid == 0) {
+        (void)setsid();
         database_child_signals();
         (void)setenv("TMPDIR", b->dir, 1);
         (void)dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -125,6 +133,7 @@ static void run_tool(const bench *b, const char *verb)
     }
     if (waitpid(pid, &status, 0) != pid || status != 0)
         (void)fprintf(stderr, "kumiko-bench: %s %s: wait status %d\n", tool, verb, status);
+    pthread_mutex_unlock(&one_at_a_time);
 }
 
 static const bench *bench_of_server;
@@ -143,7 +152,7 @@ const char *database_start_server(const bench *b)
     if (chmod(b->dir, 0711) != 0) /* PostgreSQL does not run as root, and has to come in */
         die("%s: %s", b->dir, strerror(errno));
     watch_signals();
-    (void)atexit(stop_server);
+    at_end(stop_server);
     run_tool(b, "start");
     char *path = bench_path(b, "server/url");
     FILE *file = fopen(path, "re");
@@ -167,7 +176,7 @@ void database_use(bench *b, const char *url)
     b->url = url;
     base_url = url;
     watch_signals();
-    (void)atexit(drop_schemas);
+    at_end(drop_schemas);
 }
 
 char *bench_database(const bench *b, const char *name)

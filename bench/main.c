@@ -153,7 +153,7 @@ static void make_folder(arguments *a)
     if (length < 0 || (size_t)length >= sizeof b->dir || mkdtemp(b->dir) == NULL)
         die("%s: no folder can be made there: %s", parent, strerror(errno));
     memcpy(folder_to_remove, b->dir, sizeof folder_to_remove);
-    (void)atexit(remove_folder);
+    at_end(remove_folder);
 }
 
 char *bench_path(const bench *b, const char *name)
@@ -240,5 +240,5 @@ int main(int argc, char **argv)
     if (b->n_results == 0)
         die("no scenario has `%s` in its name", b->only != NULL ? b->only : "");
     free(b->results);
-    return 0;
+    leave(0);
 }

@@ -9,11 +9,13 @@
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { SLOTS_PER_DOUBLING = 64, SLOT_BITS = 6 };
+enum { SLOTS_PER_DOUBLING = 64, SLOT_BITS = 6, ENDINGS_MAX = 8 };
 
 static size_t slot_of(uint64_t value)
 {
@@ -96,7 +98,31 @@ void die(const char *format, ...)
     (void)vfprintf(stderr, format, args);
     va_end(args);
     (void)fputc('\n', stderr);
-    exit(1);
+    leave(1);
+}
+
+static void (*endings[ENDINGS_MAX])(void);
+static atomic_size_t n_endings;
+
+void at_end(void (*ending)(void))
+{
+    assert(n_endings < ENDINGS_MAX);
+    endings[n_endings] = ending;
+    n_endings++;
+}
+
+void leave(int status)
+{
+    static atomic_flag leaving = ATOMIC_FLAG_INIT;
+
+    while (atomic_flag_test_and_set(&leaving))
+        (void)pause(); /* somebody else does it */
+    while (n_endings > 0)
+        endings[--n_endings]();
+    if (status == 0)
+        exit(0);
+    (void)fflush(NULL);
+    _exit(status); /* other threads may still need what exit takes away */
 }
 
 void check(ku_status status, const ku_error *error, const char *what)
