@@ -198,7 +198,7 @@ ku_status ku_load_aggregate(ku_scope *scope, const ku_entity *entity, ku_id stre
         return load_missing(scope, entity, stream, o);
     }
     range.stream_version = known.stored_version;
-    if (status == KU_OK && from_snapshot)
+    if (status == KU_OK && from_snapshot && known.stored_version > 0)
         status = start_from_snapshot(scope, entity, stream, &range, &f);
     int64_t snapshot_version = range.after_version = f.version;
     if (status == KU_OK)

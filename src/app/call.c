@@ -26,7 +26,8 @@ typedef struct running_call {
     size_t n_commands;
     size_t n_run; /* commands that were run; the last of them may have failed */
     ku_id fingerprint;
-    scope_error error; /* of the call as a whole: a bad request id */
+    ku_time prepared_at; /* the clock by which its request id was asked for; 0: it was not */
+    scope_error error;   /* of the call as a whole: a bad request id */
     bool replayed;
 } running_call;
 
@@ -361,6 +362,17 @@ static ku_status run_commands(running_call *r, ku_scope *scope)
     return status;
 }
 
+static void call_prepare(writer_job *job, db *d)
+{
+    running_call *r = (running_call *)job;
+    const app_call *call = r->call;
+
+    if (call->request_id.len == 0)
+        return;
+    r->prepared_at = clock_now(&r->app->clock);
+    log_request_prefetch(d, call->user.tenant, call->user.id, call->request_id, r->prepared_at);
+}
+
 static ku_status call_execute(writer_job *job, ku_scope *scope)
 {
     running_call *r = (running_call *)job;
@@ -372,6 +384,8 @@ static ku_status call_execute(writer_job *job, ku_scope *scope)
     scope->deadline_us = call->deadline_us;
     scope->cancelled = call->cancelled;
     scope->cancelled_context = call->cancelled_context;
+    if (r->prepared_at.unix_us != 0)
+        scope->now = r->prepared_at;
     r->n_run = 0;
     r->replayed = false;
     r->error = (scope_error){.status = KU_OK};
@@ -531,7 +545,10 @@ void app_submit(ku_app *app, app_call *call)
     scope.arena = call->arena;
     r->call = call;
     r->app = app;
-    r->job = (writer_job){.execute = call_execute, .settle = call_settle, .finish = call_finish};
+    r->job = (writer_job){.prepare = call_prepare,
+        .execute = call_execute,
+        .settle = call_settle,
+        .finish = call_finish};
     r->query.run = query_run;
     if (call->kind == CALL_CHECK)
         r->query.run = check_run;

@@ -290,6 +290,7 @@ ku_status entity_create(ku_scope *scope, const entity_entry *entity, ku_id id, c
         id = ku_new_id(scope);
     memcpy(row_own(entity, row), shape_copy(scope->work->arena, &entity->entity->row, own),
         entity->entity->row.size);
+    work_prefetch_stream(scope, id);
     ku_status status = guard_uniques(scope, entity, id, own, UINT64_MAX);
     if (status != KU_OK)
         return status;
@@ -335,6 +336,7 @@ ku_status entity_update(ku_scope *scope, const entity_entry *entity, ku_id id,
     const ku_event *event = NULL;
     uint64_t changed = 0;
 
+    work_prefetch_stream(scope, id);
     ku_status status = entity_find(scope, entity, id, false, &previous);
     if (status == KU_OK)
         status = guard_version(scope, id, expected_version);
@@ -382,6 +384,8 @@ static ku_status end_row(ku_scope *scope, const entity_entry *entity, ku_id id, 
 {
     void *previous = NULL;
     const ku_event *event = NULL;
+
+    work_prefetch_stream(scope, id);
     ku_status status = entity_find(scope, entity, id, deleted_too, &previous);
 
     if (status != KU_OK)
@@ -427,6 +431,7 @@ ku_status entity_restore(ku_scope *scope, const entity_entry *entity, ku_id id, 
         scope->error.i18n_key = KU_STR("errors.softDeleteNotEnabled");
         return refused;
     }
+    work_prefetch_stream(scope, id);
     ku_status status = entity_find(scope, entity, id, true, &previous);
     if (status != KU_OK)
         return status;

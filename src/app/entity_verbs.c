@@ -149,8 +149,9 @@ static ku_status find_detail(ku_scope *scope, const entity_entry *entity, ku_id 
 {
     void *row = NULL;
     stream_state stream;
-    ku_status status = entity_find(scope, entity, id, false, &row);
 
+    work_prefetch_stream(scope, id);
+    ku_status status = entity_find(scope, entity, id, false, &row);
     if (status == KU_OK)
         status = log_stream(scope, id, &stream);
     if (status != KU_OK)

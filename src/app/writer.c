@@ -114,6 +114,16 @@ static ku_status settle_jobs(writer_job *jobs)
     return KU_OK;
 }
 
+static void prepare_all(writer *w, writer_job *jobs)
+{
+    if (!db_is_shared(w->d))
+        return;
+    for (writer_job *job = jobs; job != NULL; job = job->next) {
+        if (job->prepare != NULL)
+            job->prepare(job, w->d);
+    }
+}
+
 static ku_status execute_all(writer *w, writer_job *jobs)
 {
     size_t index = 0;
@@ -129,6 +139,7 @@ static ku_status run_inside(writer *w, writer_job *jobs)
 {
     ku_status status = lane_counts_refresh(w->lanes, w->d);
 
+    prepare_all(w, jobs);
     if (status == KU_OK)
         status = execute_all(w, jobs);
     if (status == KU_OK)

@@ -33,6 +33,9 @@ typedef struct writer writer;
 typedef struct writer_job writer_job;
 
 struct writer_job {
+    /* May be NULL.  Before any job of the batch is executed, where a query is a way to another
+     * machine: says with db_prefetch what execute will ask first, so that all go together. */
+    void (*prepare)(writer_job *job, db *d);
     /* Runs in a fresh scope, possibly several times, of which the last one counts.  Anything but
      * KU_OK drops what it did. */
     ku_status (*execute)(writer_job *job, ku_scope *scope);

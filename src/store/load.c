@@ -148,7 +148,7 @@ void log_prefetch(ku_scope *scope, ku_id stream, const log_range *range)
 {
     db_value binds[BEHIND_COLUMNS];
 
-    if (!db_is_shared(scope->db))
+    if (!db_is_shared(scope->db) || work_is_not_stored(scope, stream))
         return;
     work_prefetch_stream(scope, stream);
     if (range->behind_snapshot_of == NULL) {

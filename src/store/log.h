@@ -213,6 +213,8 @@ typedef struct stored_request {
     ku_str reply;
 } stored_request;
 ku_status log_request_find(ku_scope *scope, ku_str request_id, stored_request *ret_request);
+/* Says that a scope of that caller and clock will look for it; see db_prefetch. */
+void log_request_prefetch(db *d, ku_id tenant, ku_str user, ku_str request_id, ku_time now);
 /* Replies are stored by work_put_request. */
 /* Forgets at most `limit` that have expired. */
 ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purged);

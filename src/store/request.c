@@ -9,6 +9,14 @@
 
 #include "db/sql.h"
 
+void log_request_prefetch(db *d, ku_id tenant, ku_str user, ku_str request_id, ku_time now)
+{
+    const db_value binds[] = {
+        db_id(tenant), db_text(user), db_text(request_id), db_int(now.unix_us)};
+
+    db_prefetch(d, SQL_REQUEST_FIND, binds, KU_COUNT(binds));
+}
+
 ku_status log_request_find(ku_scope *scope, ku_str request_id, stored_request *ret_request)
 {
     const db_value binds[] = {db_id(scope->tenant), db_text(scope->user), db_text(request_id),

@@ -69,18 +69,31 @@ static void link_stream(work *w, stream_state *state)
     w->n_streams++;
 }
 
+/* What the layers know of a stream; NULL: nothing. */
+static const stream_state *known_stream(const ku_scope *scope, ku_id stream)
+{
+    const stream_state *state = NULL;
+
+    for (const work *w = scope->work; w != NULL && state == NULL; w = w->parent)
+        state = find_stream(w, scope->tenant, stream);
+    return state;
+}
+
+bool work_is_not_stored(const ku_scope *scope, ku_id stream)
+{
+    const stream_state *state = known_stream(scope, stream);
+
+    if (state != NULL)
+        return state->stored_version == 0;
+    return scope->work != NULL && scope_made(scope, stream);
+}
+
 void work_prefetch_stream(ku_scope *scope, ku_id stream)
 {
     const db_value binds[] = {db_id(scope->tenant), db_id(stream)};
-    const work *w = scope->work;
 
-    if (!db_is_shared(scope->db))
-        return;
-    bool known = w != NULL &&
-                 (find_stream(w, scope->tenant, stream) != NULL ||
-                     (w->parent != NULL && find_stream(w->parent, scope->tenant, stream) != NULL) ||
-                     scope_made(scope, stream));
-    if (!known)
+    if (db_is_shared(scope->db) && known_stream(scope, stream) == NULL &&
+        !work_is_not_stored(scope, stream))
         db_prefetch(scope->db, SQL_STREAM_FIND, binds, KU_COUNT(binds));
 }
 

@@ -110,6 +110,8 @@ void work_leave(ku_scope *scope, bool entered);
 
 /* The stream as this layer sees it; copied up from the parent or read from the database. */
 ku_status work_stream(ku_scope *scope, ku_id stream, stream_state **ret_state);
+/* True if the scope knows, without looking, that the database has no such stream. */
+bool work_is_not_stored(const ku_scope *scope, ku_id stream);
 /*
  * Says that the stream's row will soon be looked at, where that saves a way to the database; see
  * db_prefetch.
