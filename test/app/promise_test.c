@@ -136,6 +136,30 @@ static void a_transaction_that_cannot_begin_is_told_and_the_next_one_works(void 
     assert_int_equal(count_events(l), 1);
 }
 
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void a_number_of_writers_that_cannot_be_is_refused(void **state)
+{
+    lab *l = *state;
+    const ku_feature *const features[] = {&feature, NULL};
+    ku_app_options options = {.features = features, .writers = LIMIT_WRITERS + 1};
+    ku_error error = {0};
+
+    lab_close(l);
+    assert_int_equal(lab_try_open(l, &options, &error), KU_INVALID);
+    assert_non_null(strstr(error.message, "65 writers"));
+    options.writers = LIMIT_WRITERS;
+    ku_status status = lab_try_open(l, &options, &error);
+    assert_int_equal(status, test_engine_is_postgres() ? KU_OK : KU_INVALID);
+    if (status != KU_OK)
+        assert_non_null(strstr(error.message, "a file of SQLite has one"));
+    lab_close(l);
+    options.writers = 1;
+    lab_assert_ok(l, lab_try_open(l, &options, &error));
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
 static ku_status add_sum(ku_scope *scope, int64_t n)
 {
     const sum row = {.name = KU_STR("shared"), .total = n};
@@ -403,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_transaction_that_cannot_begin_is_told_and_the_next_one_works),
+        CASE(a_number_of_writers_that_cannot_be_is_refused),
         CASE(a_sum_that_a_failed_scope_looked_at_is_not_the_next_ones),
         CASE(a_projection_that_fails_fails_the_write_whatever_the_handler_says),
         CASE(a_request_id_is_of_one_kind_of_call),
