@@ -110,6 +110,7 @@ static void drop_schemas(void)
 static void run_tool(const bench *b, const char *verb)
 {
     static const char tool[] = BENCH_TOOLS "/test-postgres";
+    static const int ends[] = {SIGINT, SIGTERM};
     static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     static bool stopped;
     int status = 0;
@@ -124,6 +125,10 @@ static void run_tool(const bench *b, const char *verb)
         die("fork: %s", strerror(errno));
     if (pid == 0) {
         (void)setsid();
+        for (size_t i = 0; i < KU_COUNT(ends); i++) { /* forgets one that has come already */
+            (void)signal(ends[i], SIG_IGN);
+            (void)signal(ends[i], SIG_DFL);
+        }
         database_child_signals();
         (void)setenv("TMPDIR", b->dir, 1);
         (void)dup2(STDERR_FILENO, STDOUT_FILENO);
