@@ -141,6 +141,46 @@ static void a_cost_beyond_what_is_left_takes_nothing(void **state)
     rate_limiter_free(limiter);
 }
 
+typedef struct taker {
+    pthread_t thread;
+    rate_limiter *limiter;
+    int allowed;
+} taker;
+
+enum { TAKERS = 4, TAKES = 100, TAKEN = 150 };
+
+static void *take_often(void *context)
+{
+    taker *t = context;
+    const rate_bucket key = {
+        .tenant = lab_tenant(1), .name = KU_STR("tenant:busy"), .limit = TAKEN, .window_s = 60};
+
+    for (int i = 0; i < TAKES; i++)
+        t->allowed += rate_limiter_take(t->limiter, &key, 1, (ku_time){NOW_US}).allowed;
+    return NULL;
+}
+
+/* Of a database that several share each half of the threads has a limiter of its own. */
+static void takers_at_once_get_what_there_is_and_no_more(void **state)
+{
+    lab *l = *state;
+    rate_limiter *first = share(l), *second = share(l);
+    taker takers[TAKERS] = {0};
+    int allowed = 0;
+
+    for (int i = 0; i < TAKERS; i++) {
+        takers[i].limiter = i % 2 == 1 && test_engine_is_postgres() ? second : first;
+        assert_int_equal(pthread_create(&takers[i].thread, NULL, take_often, &takers[i]), 0);
+    }
+    for (int i = 0; i < TAKERS; i++) {
+        (void)pthread_join(takers[i].thread, NULL);
+        allowed += takers[i].allowed;
+    }
+    assert_int_equal(allowed, TAKEN);
+    rate_limiter_free(first);
+    rate_limiter_free(second);
+}
+
 /* ---- where several processes share the database ---------------------------------------------- */
 
 static void two_applications_on_one_database_share_one_limit(void **state)
@@ -247,6 +287,7 @@ int main(void)
         CASE(a_bucket_says_how_many_are_left_and_when_it_is_full),
         CASE(tenants_have_buckets_of_their_own),
         CASE(a_cost_beyond_what_is_left_takes_nothing),
+        CASE(takers_at_once_get_what_there_is_and_no_more),
         CASE(two_applications_on_one_database_share_one_limit),
         CASE(whoever_is_known_to_be_over_is_refused_without_asking),
         CASE(a_clock_that_is_behind_anothers_gains_nothing),
