@@ -27,15 +27,16 @@ enum { INVOICES_MAX = 20000 };
 
 struct ledger {
     pthread_mutex_t lock;
-    int count;
+    int tenants, count;
     invoice invoices[INVOICES_MAX];
 };
 
-ledger *ledger_new(void)
+ledger *ledger_new(int tenants)
 {
     ledger *l = calloc(1, sizeof *l);
 
     assert_non_null(l);
+    l->tenants = tenants;
     pthread_mutex_init(&l->lock, NULL);
     return l;
 }
@@ -52,6 +53,7 @@ invoice *ledger_invoice(ledger *l)
     invoice *i = l->count < INVOICES_MAX ? &l->invoices[l->count] : NULL;
     if (i != NULL) {
         i->number = l->count++;
+        i->tenant = i->number % l->tenants;
         (void)snprintf(i->customer, sizeof i->customer, "c-%d", i->number);
     }
     pthread_mutex_unlock(&l->lock);
@@ -104,12 +106,13 @@ void ledger_note(invoice *i, step s, int http_status, const char *body)
     }
 }
 
-static ku_user caller(void)
+static ku_user caller(const invoice *i)
 {
     static const ku_str roles[] = {KU_STR_INIT("Admin")};
     ku_user user = {.id = KU_STR(TEST_USER), .roles = roles, .n_roles = KU_COUNT(roles)};
 
     (void)ku_id_parse(KU_STR(TEST_TENANT), &user.tenant);
+    user.tenant.bytes[0] = (uint8_t)i->tenant;
     return user;
 }
 
@@ -122,7 +125,7 @@ heard ledger_write(ku_app *app, invoice *i, step s, const char *request_id)
         .type = ku_str_from(ledger_type(s)),
         .payload = ku_str_from(ledger_payload(i, s, payload)),
         .request_id = request_id != NULL ? ku_str_from(request_id) : (ku_str){0},
-        .user = caller(),
+        .user = caller(i),
     };
 
     heard h = {.status = ku_write(app, &request, &response)};

@@ -26,7 +26,7 @@ typedef enum outcome {
 } outcome;
 
 typedef struct invoice {
-    int number;
+    int number, tenant;
     char customer[32];
     char id[40]; /* once it is known */
     outcome outcomes[STEPS];
@@ -34,7 +34,8 @@ typedef struct invoice {
 
 typedef struct ledger ledger;
 
-ledger *ledger_new(void);
+/* Invoices of so many tenants, one after the other. */
+ledger *ledger_new(int tenants);
 void ledger_free(ledger *l);
 /* A new invoice; thread-safe, and it stays where it is. */
 invoice *ledger_invoice(ledger *l);

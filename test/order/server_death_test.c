@@ -28,7 +28,7 @@
 
 #include <cmocka.h>
 
-enum { CALLERS = 8, ROUNDS = 3, ACKNOWLEDGED_BETWEEN = 300, DISPATCH_S = 60 };
+enum { CALLERS = 8, TENANTS = 5, ROUNDS = 5, ACKNOWLEDGED_BETWEEN = 300, DISPATCH_S = 60 };
 
 typedef struct fixture {
     pg_server *server;
@@ -47,7 +47,7 @@ static int set_up(void **state)
     f->server = pg_server_open();
     (void)setenv("KUMIKO_TEST_POSTGRES", pg_server_url(f->server), 1);
     f->database = test_database_new();
-    f->ledger = ledger_new();
+    f->ledger = ledger_new(TENANTS);
     *state = f;
     return 0;
 }

@@ -7,8 +7,8 @@
  * was parsed long ago.  So the proxy remembers for each statement's name what its text does, and
  * for each portal which statement it was bound to.
  *
- * A cut connection is half-closed towards the program, which sees its end; what the program still
- * sends is read, looked at and dropped until it closes its side.  So the proxy knows whether COMMIT
+ * A cut connection is half-closed on both sides, which see its end; what the program still sends is
+ * read, looked at and dropped until it closes its side.  So the proxy knows whether COMMIT
  * had left the program, and with that whether the program can know what became of it.
  */
 #include "support/pg_proxy.h"
@@ -73,6 +73,7 @@ struct pg_proxy {
     pg_proxy_seen seen;
     bool cut_all, refuse, stop;
     int64_t asked, answered; /* looks: the thread has gone round since it was asked */
+    int ending;              /* connections that were cut and that the server has not left yet */
 };
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -160,6 +161,18 @@ static text_kind look_at_request(connection *c, char type, const char *body)
 
 /* ---- cutting --------------------------------------------------------------------------------- */
 
+static bool deliver(int fd, bytes *from)
+{
+    while (from->len > 0) {
+        ssize_t sent = send(fd, from->data, from->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent > 0)
+            drop_front(from, (size_t)sent);
+        else if (errno != EINTR)
+            return errno == EAGAIN || errno == EWOULDBLOCK;
+    }
+    return true;
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -167,14 +180,16 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* Under the lock. */
+/* What came before the cut is delivered.  Under the lock. */
 static void cut_connection(pg_proxy *p, connection *c)
 {
     c->cut = true;
-    c->to_program.len = c->to_server.len = 0;
-    close_fd(&c->server);
+    (void)deliver(c->program, &c->to_program);
+    (void)deliver(c->server, &c->to_server);
     (void)shutdown(c->program, SHUT_WR);
+    (void)shutdown(c->server, SHUT_WR);
     p->cut = PG_CUT_NOTHING;
+    p->ending++;
     p->seen.cut = true;
     p->seen.wrote = c->wrote || c->committed;
     p->seen.in_doubt = c->committed;
@@ -297,18 +312,6 @@ static bool receive(int fd, bytes *into)
     }
 }
 
-static bool deliver(int fd, bytes *from)
-{
-    while (from->len > 0) {
-        ssize_t sent = send(fd, from->data, from->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent > 0)
-            drop_front(from, (size_t)sent);
-        else if (errno != EINTR)
-            return errno == EAGAIN || errno == EWOULDBLOCK;
-    }
-    return true;
-}
-
 /* ---- connections ----------------------------------------------------------------------------- */
 
 static void set_no_delay(int fd)
@@ -365,18 +368,31 @@ static void free_connection(connection *c)
     free(c);
 }
 
+/* The server works through what had reached it, and ends; the program ends when it likes. */
+static bool serve_cut(pg_proxy *p, connection *c, bool program_is_there, bool server_is_there)
+{
+    c->from_server.len = 0;
+    if (!program_is_there)
+        close_fd(&c->program);
+    if (!server_is_there && c->server >= 0) {
+        close_fd(&c->server);
+        pthread_mutex_lock(&p->lock);
+        p->ending--;
+        pthread_mutex_unlock(&p->lock);
+    }
+    return c->program >= 0 || c->server >= 0;
+}
+
 /* Moves what there is to move; false: the connection is over. */
 static bool serve(pg_proxy *p, connection *c)
 {
-    bool program_is_there = receive(c->program, &c->from_program);
+    bool program_is_there = c->program >= 0 && receive(c->program, &c->from_program);
     take_messages(p, c, true);
+    bool server_is_there = c->server >= 0 && receive(c->server, &c->from_server);
+    if (!c->cut)
+        take_messages(p, c, false);
     if (c->cut)
-        return program_is_there;
-
-    bool server_is_there = receive(c->server, &c->from_server);
-    take_messages(p, c, false);
-    if (c->cut)
-        return program_is_there;
+        return serve_cut(p, c, program_is_there, server_is_there);
     server_is_there = deliver(c->server, &c->to_server) && server_is_there;
     program_is_there = deliver(c->program, &c->to_program) && program_is_there;
     return program_is_there && server_is_there;
@@ -536,7 +552,7 @@ void pg_proxy_look(pg_proxy *p, pg_proxy_seen *ret_seen)
     pthread_mutex_lock(&p->lock);
     int64_t asked = ++p->asked;
     wake(p);
-    while (p->answered < asked)
+    while (p->answered < asked || p->ending > 0)
         pthread_cond_wait(&p->changed, &p->lock);
     *ret_seen = p->seen;
     pthread_mutex_unlock(&p->lock);

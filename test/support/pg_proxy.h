@@ -50,7 +50,10 @@ int pg_proxy_port_of(const char *url);
 
 /* Counts from zero again.  `n` is at least 1. */
 void pg_proxy_arm(pg_proxy *p, pg_cut cut, int64_t n);
-/* What was seen so far, of all that has been sent when this is called. */
+/*
+ * What was seen so far, of all that has been sent when this is called.  The server has worked
+ * through everything that reached it on connections that were cut.
+ */
 void pg_proxy_look(pg_proxy *p, pg_proxy_seen *ret_seen);
 /* Cuts every connection there is. */
 void pg_proxy_cut_all(pg_proxy *p);
