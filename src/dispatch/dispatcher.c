@@ -18,8 +18,9 @@
 enum {
     SCAN_SHARE = 4,     /* rest four times as long as looking in vain took, … */
     REST_US_MIN = 3000, /* … and at least so long: commits of no interest come by the thousand */
-    POLL_SOON_S = 1,    /* how often lanes that back off, or are another's, are looked at */
-    POLL_S = 2,         /* shared: how often it is looked when nothing is known to wait */
+    REST_US_MAX = 1000000, /* … and at most: it may have been waiting for a writer */
+    POLL_SOON_S = 1,       /* how often lanes that back off, or are another's, are looked at */
+    POLL_S = 2,            /* shared: how often it is looked when nothing is known to wait */
     RECONNECT_US_FIRST = 100000,
     RECONNECT_US_MAX = 1600000,
 };
@@ -140,7 +141,8 @@ static int64_t rest_after(int64_t took_us, int n_failed)
         int64_t rest_us = (int64_t)RECONNECT_US_FIRST << (n_failed < 10 ? n_failed - 1 : 9);
         return rest_us < RECONNECT_US_MAX ? rest_us : RECONNECT_US_MAX;
     }
-    return took_us * SCAN_SHARE > REST_US_MIN ? took_us * SCAN_SHARE : REST_US_MIN;
+    int64_t rest_us = took_us * SCAN_SHARE;
+    return rest_us < REST_US_MIN ? REST_US_MIN : rest_us < REST_US_MAX ? rest_us : REST_US_MAX;
 }
 
 /* How long to wait for a hint, in seconds; 0: until one comes. */

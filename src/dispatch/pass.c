@@ -84,7 +84,8 @@ static void settle_unit(dispatcher *d, unit *u, bool *moved)
         d->lost_by = u->lost_by;
     if (u->result == UNIT_LOST)
         d->anything_waits = true; /* nobody may commit for hours: look again by itself */
-    d->lease_missed = d->lease_missed || u->lost;
+    /* Whether its lease or its transaction was over: it may have taken too long. */
+    d->too_long = d->too_long || u->lost || (u->result == UNIT_LOST && u->lost_by != KU_OK);
     if (u->result == UNIT_FAILED && u->failed_at > 0) {
         unit_shorten(u);
         if (send_unit(d, u))
@@ -442,7 +443,7 @@ ku_status pass_run(dispatcher *d, bool *moved)
 
     *moved = false;
     d->anything_waits = false;
-    d->lease_missed = false;
+    d->too_long = false;
     d->quiet_is_due =
         d->quiet.count > 0 && clock_monotonic_us() - d->quiet.since_us >= QUIET_US_MAX;
     ku_status status = look_around(d, &l);
@@ -454,7 +455,7 @@ ku_status pass_run(dispatcher *d, bool *moved)
         quiet_clear(&d->quiet);
     d->anything_waits = d->anything_waits || d->quiet.count > 0;
     /* Work that outlasts its lease would be done for nothing for ever. */
-    if (d->lease_missed && d->caution < CAUTION_MAX)
+    if (d->shared && d->too_long && d->caution < CAUTION_MAX)
         d->caution += CAUTION_STEP;
     else if (*moved && d->caution > 0)
         d->caution--;

@@ -50,8 +50,8 @@ struct dispatcher {
     unit_turn turns[UNITS + 1]; /* one for each unit that may be in flight, and the present one */
     int64_t events_in_flight;
     int n_in_flight;
-    int caution;       /* how often in flight and batches are halved: leases ran out on the way */
-    bool lease_missed; /* in this pass */
+    int caution;   /* how often in flight and batches are halved: leases ran out on the way */
+    bool too_long; /* in this pass something was lost that may have taken too long */
     bool may_hold_leases;
     ku_dispatch_result result;
     ku_status lost_by;   /* by hand: why a transaction of this call failed */

@@ -394,6 +394,48 @@ static void a_dispatcher_that_hangs_loses_its_lanes_to_another(void **state)
     lab_assert_sound(s->first);
 }
 
+/* Asks the database for something each time, as what takes long mostly does. */
+static ku_status apply_sleepily(ku_scope *scope, const ku_event *event)
+{
+    const deposited *paid = KU_PAYLOAD(event, deposited);
+    const revenue one = {.owner = paid->owner, .cents = paid->cents, .deposits = 1};
+    revenue nobody = {.owner = ku_id_text(scope, lab_id(9, (uint32_t)event->position))};
+
+    if (ku_row_get(scope, &revenue_table, &nobody) != KU_NOT_FOUND)
+        return KU_INTERNAL;
+    ku_clear_error(scope);
+    sleep_ms(60);
+    return ku_row_add(scope, &revenue_table, &one);
+}
+static const ku_on sleepy_on[] = {KU_ON(deposited, apply_sleepily), KU_END};
+static const ku_multi_stream_projection sleepy_projection = {
+    .name = "revenue", .table = &revenue_table, .on = sleepy_on};
+static const ku_feature sleepy_feature = {
+    .abi = KU_ABI_VERSION,
+    .name = "lab",
+    .entities = KU_LIST(ku_entity, &account_entity),
+    .multi_stream_projections = KU_LIST(ku_multi_stream_projection, &sleepy_projection),
+    .writes = bank_writes,
+    .queries = bank_queries,
+};
+
+/* All at once would take longer than a lease, and the two would take it from each other for
+ * ever. */
+static void work_that_outlasts_its_lease_is_cut_until_it_does_not(void **state)
+{
+    enum { EVENTS = 60 };
+    stage *s = stage_of(state);
+
+    lab_open(s->first, &sleepy_feature, false);
+    put_many(s->first, 1, EVENTS);
+    lab_close(s->first);
+    lab_open(s->first, &sleepy_feature, true);
+    lab_open(s->second, &sleepy_feature, true);
+    wait_for_no_lag(s->first, 0);
+    assert_each_counts_once(s, 1, EVENTS);
+    assert_true(epoch_of(s, 1) > 1); /* it was taken away at least once */
+}
+
 static void who_closes_gives_its_lanes_back(void **state)
 {
     stage *s = stage_of(state);
@@ -552,6 +594,7 @@ int main(void)
         CASE(a_claimed_lane_goes_on_elsewhere_only_when_its_lease_has_ended),
         CASE(a_failure_under_an_old_lease_is_not_noted),
         CASE(a_dispatcher_that_hangs_loses_its_lanes_to_another),
+        CASE(work_that_outlasts_its_lease_is_cut_until_it_does_not),
         CASE(who_closes_gives_its_lanes_back),
         CASE(lost_connections_do_not_stop_it),
         CASE(an_outage_is_told_once_and_ends_by_itself),
