@@ -20,17 +20,14 @@ typedef struct ku_app ku_app;
 
 typedef struct ku_app_options {
     size_t size;
-    const char *url; /* `sqlite:PATH`, `sqlite::memory:` or `postgresql://…`; NULL: sqlite:kumiko.db
-                      */
+    const char *url; /* `sqlite:PATH` (NULL: kumiko.db), `sqlite::memory:`, `postgresql://…` */
     const ku_feature *const *features;    /* NULL-terminated; must outlive the application */
     int readers;                          /* query threads; 0: 2 */
     bool dispatcher;                      /* run async projections in the background */
     bool read_only;                       /* no writer; beside a running server */
     const char *const *disabled_features; /* answer 403 `feature_disabled`; NULL-terminated */
     const char *docs_url;                 /* prefix of `docsUrl` in errors; NULL: none */
-    bool production;                      /* hide the cause of internal errors; on PostgreSQL */
-                                          /* check the tables only, which are made at start */
-                                          /* otherwise */
+    bool production;                      /* hide causes; only check PostgreSQL's tables, below */
     bool without_rate_limits;             /* for load tests */
     void (*log)(void *context, int level, const char *line); /* NULL: stderr; any thread */
     void *log_context;
@@ -41,8 +38,9 @@ typedef struct ku_app_options {
 
 /*
  * Opens the database, creates what is missing in it, checks the features and starts the threads.
- * On failure error->message lists everything that is wrong, a line each.  Not from two threads at
- * once for one file.
+ * In production tables on PostgreSQL are not created: `kumiko schema apply` does that, and what it
+ * has not done is KU_NOT_FOUND.  On failure error->message lists everything that is wrong, a line
+ * each.  Not from two threads at once for one file.
  */
 KU_API ku_status ku_app_open(const ku_app_options *options, ku_app **ret_app, ku_error *ret_error);
 /* Finishes what is queued, stops the threads, closes.  NULL is fine. */
