@@ -274,7 +274,7 @@ static attempt run_attempts(writer *w, writer_job *jobs, int attempts)
 {
     for (int i = 1;; i++) {
         const attempt a = run_transaction(w, jobs);
-        bool again = (a.lost || a.may_retry) && !a.unknown;
+        bool again = (a.lost || a.may_retry) && !a.unknown && !a.hopeless;
         if (!again || i == attempts)
             return a;
         if (a.may_retry || i > 1)
