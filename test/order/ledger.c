@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { INVOICES_MAX = 20000 };
+enum { INVOICES_MAX = 200000 };
 
 struct ledger {
     pthread_mutex_t lock;
