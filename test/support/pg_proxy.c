@@ -92,7 +92,8 @@ static void append(bytes *b, const char *data, size_t len)
 static void drop_front(bytes *b, size_t len)
 {
     b->len -= len;
-    memmove(b->data, b->data + len, b->len);
+    if (b->len > 0)
+        memmove(b->data, b->data + len, b->len);
 }
 
 static uint32_t word(const char *data)
