@@ -24,7 +24,17 @@
 struct pg_server {
     char folder[128];
     char url[256];
+    pid_t owner; /* a forked child shares the list, not the servers */
+    pg_server *next;
 };
+
+static pg_server *open_servers; /* those of tests that fail end with the program */
+
+static void close_what_is_left(void)
+{
+    while (open_servers != NULL && open_servers->owner == getpid())
+        pg_server_close(open_servers);
+}
 
 static void run_tool(const pg_server *s, const char *verb)
 {
@@ -65,6 +75,11 @@ pg_server *pg_server_open(void)
         perror(s->folder);
         abort();
     }
+    if (open_servers == NULL)
+        (void)atexit(close_what_is_left);
+    s->owner = getpid();
+    s->next = open_servers;
+    open_servers = s;
     pg_server_start(s);
     return s;
 }
@@ -79,7 +94,11 @@ void pg_server_close(pg_server *s)
 {
     const char *const argv[] = {TOOL, "stop", s->folder, NULL};
     char *output = NULL;
+    pg_server **link = &open_servers;
 
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
     if (process_run(argv, NULL, "/", &output) != 0)
         fprintf(stderr, "%s stop: %s\n", TOOL, output);
     free(output);
