@@ -35,6 +35,7 @@ enum {
     EVENTS = 10000,
     SCOPES_MAX = 4,
     BATCH = 40,
+    PLAIN_BATCH = 1000, /* all there is: who is far behind passes nothing by */
     PAUSE_MAX_US = 1500,
 };
 enum { ROLLBACK_PERCENT = 5, ABANDON_PERCENT = 10, IGNORE_LEASE_PERCENT = 30 };
@@ -442,7 +443,7 @@ static ku_status plain_position(worker *w, ku_str consumer, int64_t *ret_positio
 static ku_status plain_read(
     worker *w, ku_str consumer, db_value *values, size_t *ret_count, int64_t *position)
 {
-    const db_value binds[] = {db_int(*position), db_int(1 + below(w, BATCH))};
+    const db_value binds[] = {db_int(*position), db_int(PLAIN_BATCH)};
     db_rows rows = {0};
     bool row = false;
 
@@ -461,7 +462,7 @@ static ku_status plain_read(
 
 static ku_status plain_project(worker *w, ku_str consumer, bool *ret_behind)
 {
-    db_value values[BATCH * 4];
+    db_value values[PLAIN_BATCH * 4];
     size_t count = 0;
     int64_t from = 0, changes = 0;
 
