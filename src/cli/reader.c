@@ -40,7 +40,9 @@ static ku_status open_reader(
     status =
         db_open(settings.url, DB_READER, reader->app->registry.statements, &reader->d, ret_error);
     if (status == KU_OK) {
-        status = db_begin(reader->d);
+        status = db_be_patient(reader->d);
+        if (status == KU_OK)
+            status = db_begin(reader->d);
         if (status == KU_OK)
             return KU_OK;
         (void)error_set(ret_error, status, "%s", db_error(reader->d));

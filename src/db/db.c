@@ -97,6 +97,11 @@ void db_watch(db *d, bool (*stop)(void *context), void *context)
     d->engine->watch(d, stop, context);
 }
 
+ku_status db_be_patient(db *d)
+{
+    return d->engine->be_patient == NULL ? KU_OK : d->engine->be_patient(d);
+}
+
 ku_str db_statement_text(const db *d, int sql)
 {
     assert(sql >= 0 && (size_t)sql < SQL_COUNT_ + d->catalog->n_texts);

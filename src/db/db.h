@@ -97,6 +97,11 @@ const char *db_error(const db *d);
 void db_interrupt(db *d);
 /* Called now and then while a statement runs; true stops it with KU_CANCELLED.  NULL: none. */
 void db_watch(db *d, bool (*stop)(void *context), void *context);
+/*
+ * For operators, between transactions: statements of this connection may take ten minutes instead
+ * of ten seconds, after which a server gives them up.
+ */
+ku_status db_be_patient(db *d);
 /* The engine's text of a statement, for scripts of sql/ (db_script). */
 ku_str db_statement_text(const db *d, int sql);
 ku_str db_dialect_text(db_dialect dialect, int sql);
@@ -186,7 +191,7 @@ ku_status db_query_many(
 /*
  * Says that db_query will soon be called with just this: an engine with round trips sends it along
  * with what comes before, and the call finds its answer there.  A hint: it cannot fail.  Forgotten
- * when the transaction ends.
+ * when the transaction ends, and when something is written.
  */
 void db_prefetch(db *d, int sql, const db_value *binds, size_t n_binds);
 /* A statement that is in no catalog: lists with filters.  Kept prepared for a while by its text. */

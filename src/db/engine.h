@@ -21,6 +21,7 @@ typedef struct db_engine {
     void (*close)(db *d);
     void (*interrupt)(db *d);
     void (*watch)(db *d, bool (*stop)(void *context), void *context);
+    ku_status (*be_patient)(db *d); /* NULL: it always is */
 
     ku_status (*begin)(db *d);
     ku_status (*commit)(db *d);

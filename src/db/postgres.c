@@ -6,6 +6,10 @@
  * in which nothing was sent is none.  Readers have nothing to commit, so the end of theirs is sent
  * and its answer read some time later.
  *
+ * A writer reads each statement's own snapshot in any case (READ COMMITTED), so its BEGIN waits for
+ * the first statement that writes: while handlers decide, nothing is open on the server, and a
+ * handler that takes its time is not ended by idle_in_transaction_session_timeout.
+ *
  * After a failure the transaction is over for the server, and so it is here: every further call
  * gives the same status until db_rollback, or db_rollback_to a savepoint.
  *
@@ -401,6 +405,7 @@ const db_engine postgres_engine = {
     .close = postgres_close,
     .interrupt = postgres_interrupt,
     .watch = postgres_watch,
+    .be_patient = postgres_be_patient,
     .begin = postgres_begin,
     .commit = postgres_commit,
     .rollback = postgres_rollback,

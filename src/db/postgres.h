@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 
 enum {
-    POSTGRES_TEXTS_KEPT = 64,            /* statements known by text that stay prepared */
-    POSTGRES_WAIT_US = 15 * 1000000,     /* for an answer; the server gives up before */
-    POSTGRES_SCRIPT_US = 600 * 1000000,  /* for a script: an index over a big table */
-    POSTGRES_CANCEL_US = 2 * 1000000,    /* for an answer after it was told to stop */
+    POSTGRES_TEXTS_KEPT = 64,           /* statements known by text that stay prepared */
+    POSTGRES_WAIT_US = 15 * 1000000,    /* for an answer; the server gives up before */
+    POSTGRES_SCRIPT_US = 600 * 1000000, /* for a script: an index over a big table; an operator's */
+    POSTGRES_CANCEL_US = 2 * 1000000,   /* for an answer after it was told to stop */
     POSTGRES_RECONNECT_US = 5 * 1000000, /* after that no further attempt is begun */
     POSTGRES_BACKOFF_US = 50 * 1000,     /* before the second attempt; then doubled */
     POSTGRES_QUIET_US = 20 * 1000,       /* silent for longer: is it still there? */
@@ -103,6 +103,7 @@ typedef struct postgres_db {
     size_t n_unsynced;   /* sent since the last FLIGHT_SYNC */
     bool first_answered; /* the first one's rows have come, its end has not */
     bool in_script;      /* a script's answers are awaited */
+    bool patient;        /* an answer may take as long as it takes */
     bool closing;        /* the server said something after which the connection is useless */
 
     /* the transaction */
@@ -152,6 +153,9 @@ ku_status postgres_connect(postgres_db *p);
 /* Several, with pauses, for about POSTGRES_RECONNECT_US. */
 ku_status postgres_reconnect(postgres_db *p);
 
+/* Lifts the limits of a session that is there, and of those to come. */
+ku_status postgres_be_patient(db *d);
+
 /* postgres_pipeline.c */
 /* Queues a prepared statement with the binds in p->binds. */
 ku_status postgres_send(postgres_db *p, const char *name, size_t n_binds, postgres_flight flight);
@@ -163,6 +167,8 @@ ku_status postgres_send_parse(postgres_db *p, postgres_statement *statement, con
 ku_status postgres_send_control(postgres_db *p, const char *name, const char *sql);
 /* Queues BEGIN if the server has not been told yet. */
 ku_status postgres_send_begin(postgres_db *p);
+/* The same if what follows only reads: a writer's reads need no transaction. */
+ku_status postgres_send_begin_to_read(postgres_db *p);
 /* Queues a sync if something was queued since the last, and sends as much as can be sent now. */
 ku_status postgres_flush(postgres_db *p);
 /* Flushes and waits for all answers; the status of the transaction is returned. */

@@ -104,11 +104,14 @@ static const char *const session_texts[] = {
                               " set_config('enable_seqscan', 'off', false),"
                               " set_config('enable_hashjoin', 'off', false),"
                               " set_config('enable_mergejoin', 'off', false),"
+                              " set_config('enable_material', 'off', false),"
                               " set_config('plan_cache_mode', 'force_generic_plan', false)",
     [DB_READER] = SET_FOR_ALL ", set_config('default_transaction_isolation', 'repeatable read',"
                               " false),"
                               " set_config('default_transaction_read_only', 'on', false)",
 };
+
+static const char no_limit[] = "SET statement_timeout = 0";
 
 /* Notices are for people at a terminal; but a FATAL one is why the connection ends. */
 static void receive_notice(void *context, const PGresult *notice)
@@ -141,7 +144,11 @@ static ku_status send_session(postgres_db *p, PGresult **ret_answer)
     };
     const postgres_flight settings = {.kind = FLIGHT_STATEMENT, .answer = ret_answer};
 
+    const postgres_flight control = {.kind = FLIGHT_CONTROL};
+
     ku_status status = postgres_send_text(p, session_texts[p->role], settings);
+    if (status == KU_OK && p->patient)
+        status = postgres_send_text(p, no_limit, control);
     for (size_t i = 0; i < KU_COUNT(controls) && status == KU_OK; i++)
         status = postgres_send_control(p, controls[i][0], controls[i][1]);
     return status == KU_OK ? postgres_settle(p) : status;
@@ -189,6 +196,18 @@ ku_status postgres_connect(postgres_db *p)
     if (status != KU_OK && p->connection != NULL)
         postgres_lose(p, "");
     return status;
+}
+
+ku_status postgres_be_patient(db *d)
+{
+    postgres_db *p = (postgres_db *)d;
+    const postgres_flight control = {.kind = FLIGHT_CONTROL};
+
+    p->patient = true;
+    ku_status status = postgres_ready(p);
+    if (status == KU_OK)
+        status = postgres_send_text(p, no_limit, control);
+    return status == KU_OK ? postgres_settle(p) : status;
 }
 
 ku_status postgres_reconnect(postgres_db *p)

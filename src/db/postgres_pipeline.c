@@ -121,6 +121,11 @@ ku_status postgres_send_begin(postgres_db *p)
     return status;
 }
 
+ku_status postgres_send_begin_to_read(postgres_db *p)
+{
+    return p->role == DB_READER ? postgres_send_begin(p) : KU_OK;
+}
+
 ku_status postgres_flush(postgres_db *p)
 {
     const postgres_flight sync = {.kind = FLIGHT_SYNC};
@@ -388,7 +393,7 @@ ku_status postgres_settle(postgres_db *p)
     if (p->connection == NULL || postgres_flush(p) != KU_OK)
         return p->failed;
     if (p->n_flights > 0) {
-        patience wait = patience_of(p, POSTGRES_WAIT_US);
+        patience wait = patience_of(p, p->patient ? POSTGRES_SCRIPT_US : POSTGRES_WAIT_US);
         while (p->n_flights > 0 && wait_for_socket(p, &wait))
             ;
         postgres_finish_cancel(p);
@@ -488,7 +493,7 @@ void postgres_prefetch_query(db *d, int sql, const db_value *binds, size_t n_bin
         p->first_prefetch = ahead;
     p->last_prefetch = ahead;
     const postgres_flight flight = {.kind = FLIGHT_STATEMENT, .answer = &ahead->rows};
-    if (postgres_send_begin(p) == KU_OK)
+    if (postgres_send_begin_to_read(p) == KU_OK)
         (void)postgres_send(p, statement->name, n_binds, flight);
 }
 

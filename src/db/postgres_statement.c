@@ -121,7 +121,18 @@ void postgres_free_statements(postgres_db *p)
 /* Queues a statement whose binds are encoded, behind BEGIN if that has to be sent. */
 static ku_status send(postgres_db *p, const postgres_statement *statement, postgres_flight flight)
 {
+    /* What was asked for ahead may not be what is there from now on. */
+    postgres_forget_prefetches(p);
     ku_status status = postgres_send_begin(p);
+
+    return status == KU_OK ? postgres_send(p, statement->name, statement->n_binds, flight) : status;
+}
+
+/* The same for what only reads. */
+static ku_status send_read(
+    postgres_db *p, const postgres_statement *statement, postgres_flight flight)
+{
+    ku_status status = postgres_send_begin_to_read(p);
 
     return status == KU_OK ? postgres_send(p, statement->name, statement->n_binds, flight) : status;
 }
@@ -218,12 +229,15 @@ ku_status postgres_script(db *d, ku_str sql)
 /* ---- with rows ------------------------------------------------------------------------------- */
 
 /* Sends a query whose binds are encoded and waits for its rows. */
-static ku_status fetch(postgres_db *p, const postgres_statement *statement, db_rows *ret_rows)
+static ku_status fetch(
+    postgres_db *p, const postgres_statement *statement, bool writes, db_rows *ret_rows)
 {
     PGresult *answer = NULL;
     const postgres_flight flight = {.kind = FLIGHT_STATEMENT, .answer = &answer};
 
-    ku_status status = send_and_wait(p, statement, flight);
+    ku_status status = writes ? send(p, statement, flight) : send_read(p, statement, flight);
+    if (status == KU_OK)
+        status = postgres_settle(p);
     if (status != KU_OK) {
         PQclear(answer);
         return status;
@@ -247,7 +261,7 @@ ku_status postgres_query(db *d, int sql, const db_value *binds, size_t n_binds, 
     if (status != KU_OK)
         return status;
     if (!found)
-        return fetch(p, statement, ret_rows);
+        return fetch(p, statement, false, ret_rows);
     *ret_rows = (db_rows){.d = d, .statement = answer, .slot = -1};
     return KU_OK;
 }
@@ -261,7 +275,7 @@ ku_status postgres_query_many(
     ku_status status = postgres_prepare(p, sql, &statement);
     if (status == KU_OK)
         status = postgres_encode_many(p, statement, values, n_columns, n_rows);
-    return status == KU_OK ? fetch(p, statement, ret_rows) : status;
+    return status == KU_OK ? fetch(p, statement, true, ret_rows) : status;
 }
 
 ku_status postgres_query_text(
@@ -273,7 +287,7 @@ ku_status postgres_query_text(
     ku_status status = prepare_text(p, sql, &statement);
     if (status == KU_OK)
         status = postgres_encode(p, statement, binds, n_binds);
-    return status == KU_OK ? fetch(p, statement, ret_rows) : status;
+    return status == KU_OK ? fetch(p, statement, false, ret_rows) : status;
 }
 
 ku_status postgres_next(db_rows *rows, bool *ret_row)

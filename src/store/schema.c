@@ -58,16 +58,7 @@ static ku_status refuse_newer(ku_error *ret_error, int64_t version, const char *
 /* SQLite's write lock has the same effect. */
 static ku_status lock_out_others(db *d)
 {
-    db_rows rows = {0};
-    bool row = true;
-
-    if (!db_is_shared(d))
-        return KU_OK;
-    ku_status status = db_query(d, SQL_SCHEMA_LOCK, NULL, 0, &rows);
-    while (status == KU_OK && row)
-        status = db_next(&rows, &row);
-    db_rows_done(&rows);
-    return status;
+    return db_is_shared(d) ? db_run(d, SQL_SCHEMA_LOCK, NULL, 0, NULL) : KU_OK;
 }
 
 ku_status log_schema_begin(db *d, ku_error *ret_error)

@@ -180,16 +180,19 @@ static void an_answer_that_was_asked_for_is_given_once_and_to_the_same_question(
     assert_int_equal(insert(f->writer, f->insert, 1, db_int(1)), KU_OK);
     begin(f->writer);
     prefetch_after(f, f->writer, 0);
-    assert_int_equal(select_after(f, f->writer, 0), 1);
-    assert_int_equal(insert(f->writer, f->insert, 0, db_int(0)), KU_OK);
+    assert_int_equal(db_settle(f->writer), KU_OK);
     prefetch_after(f, f->writer, -1);
     prefetch_after(f, f->writer, -2);
-    assert_int_equal(db_settle(f->writer), KU_OK);
-    assert_int_equal(insert(f->writer, f->insert, -1, db_int(5)), KU_OK);
     traffic t = count_from_now(f->writer);
-    assert_int_equal(select_after(f, f->writer, -2), 0); /* as it was when it was asked for */
-    assert_traffic(&t, 0, 0);
-    assert_int_equal(select_after(f, f->writer, -2), 5); /* asked anew */
+    assert_int_equal(select_after(f, f->writer, -2), 1);
+    assert_traffic(&t, 1, 0);
+    assert_int_equal(select_after(f, f->writer, 0), 1);
+    assert_traffic(&t, 1, 0);
+    assert_int_equal(select_after(f, f->writer, 0), 1); /* asked anew */
+    assert_traffic(&t, 2, 1);
+    assert_int_equal(insert(f->writer, f->insert, 0, db_int(5)), KU_OK);
+    t = count_from_now(f->writer);
+    assert_int_equal(select_after(f, f->writer, -1), 5); /* a write: what was there may not be */
     assert_traffic(&t, 1, 1);
     db_rollback(f->writer);
     t = count_from_now(f->writer);
@@ -197,6 +200,27 @@ static void an_answer_that_was_asked_for_is_given_once_and_to_the_same_question(
     assert_int_equal(select_after(f, f->writer, -1), 1);
     assert_traffic(&t, 1, 1);
     db_rollback(f->writer);
+}
+
+static void a_writer_has_nothing_open_on_the_server_before_it_writes(void **state)
+{
+    static const char open[] = "SELECT count(*) FROM pg_stat_activity WHERE "
+                               "state LIKE 'idle in transaction%' AND pid <> pg_backend_pid() AND "
+                               "query LIKE '%a > $1%'";
+    db_fixture *f = *state;
+    db_rows rows = {0};
+    bool row = false;
+
+    begin(f->writer);
+    assert_int_equal(select_after(f, f->writer, 0), -1);
+    assert_int_equal(db_query_text(f->reader, ku_str_from(open), NULL, 0, &rows), KU_OK);
+    assert_int_equal(db_next(&rows, &row), KU_OK);
+    assert_int_equal(db_column_int(&rows, 0), 0);
+    db_rows_done(&rows);
+    assert_true(db_intact(f->writer));
+    assert_int_equal(insert(f->writer, f->insert, 1, db_int(1)), KU_OK);
+    db_rollback(f->writer);
+    assert_int_equal(select_after(f, f->reader, 0), -1);
 }
 
 static void the_question_that_was_asked_ahead_and_fails_fails_the_query(void **state)
@@ -429,6 +453,21 @@ static void the_servers_limit_does_not_bind_a_script_and_holds_again_behind_it(v
     assert_true(has_setting(f->writer, limit, "10s"));
 }
 
+static void a_patient_connection_has_no_limit_and_neither_has_the_next(void **state)
+{
+    static const char limit[] = "SELECT current_setting('statement_timeout')";
+    static const char end[] = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE "
+                              "query LIKE '%statement_timeout%' AND pid <> pg_backend_pid()";
+    db_fixture *f = *state;
+
+    assert_true(has_setting(f->reader, limit, "10s"));
+    assert_int_equal(db_be_patient(f->reader), KU_OK);
+    assert_true(has_setting(f->reader, limit, "0"));
+    assert_true(has_setting(f->writer, end, "true"));
+    (void)db_script(f->reader, KU_STR("SELECT 1")); /* finds that the connection is lost */
+    assert_true(has_setting(f->reader, limit, "0"));
+}
+
 static void the_session_is_set_for_its_role(void **state)
 {
     db_fixture *f = *state;
@@ -458,6 +497,7 @@ int main(void)
         CASE(writes_are_one_round_trip_and_what_follows_goes_with_the_commit),
         CASE(a_transaction_without_statements_costs_nothing),
         CASE(a_thousand_rows_are_one_statement),
+        CASE(a_writer_has_nothing_open_on_the_server_before_it_writes),
         CASE(an_answer_that_was_asked_for_is_given_once_and_to_the_same_question),
         CASE(the_question_that_was_asked_ahead_and_fails_fails_the_query),
         CASE(many_questions_asked_ahead_find_their_answers_in_any_order),
@@ -469,6 +509,7 @@ int main(void)
         CASE(a_savepoint_behind_a_failure_saves_nothing),
         CASE(a_script_belongs_to_the_transaction_it_runs_in),
         CASE(the_servers_limit_does_not_bind_a_script_and_holds_again_behind_it),
+        CASE(a_patient_connection_has_no_limit_and_neither_has_the_next),
         CASE(the_session_is_set_for_its_role),
     };
     return test_engine_is_postgres() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
