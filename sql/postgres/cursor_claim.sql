@@ -9,6 +9,7 @@ SELECT n.tenant_id, n.consumer, n.lane, 0, 1, n.owner, now() + interval '2.5 sec
 FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[]) AS n(tenant_id, consumer, lane,
     owner)
 ON CONFLICT (tenant_id, consumer, lane) DO UPDATE
-SET epoch = c.epoch + 1, owner = excluded.owner, lease_until = excluded.lease_until
+SET epoch = c.epoch + 1, owner = excluded.owner, wanted_by = NULL,
+    lease_until = excluded.lease_until
 WHERE c.lease_until <= now()
 RETURNING c.tenant_id, c.consumer, c.lane, c.position, c.epoch;

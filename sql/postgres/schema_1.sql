@@ -82,6 +82,7 @@ CREATE TABLE ku_cursors(
     position bigint NOT NULL, -- the last event that was applied
     epoch bigint NOT NULL DEFAULT 0, -- raised by every claim
     owner uuid, -- who claimed it last
+    wanted_by uuid, -- who has asked the owner for it; nobody: NULL
     lease_until timestamptz NOT NULL DEFAULT '-infinity', -- from then on anybody may claim it
     retry_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,

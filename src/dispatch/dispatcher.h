@@ -18,9 +18,11 @@
  *
  * Where several processes share the database each leases the lanes that it is about to run, and the
  * lease is renewed by every batch; one that ends, hangs or is cut off leaves its lanes to the
- * others within seconds.  The lease only saves work that would be in vain: what keeps events from
- * counting twice is that a cursor moves only from where it was, under the epoch of the latest
- * claim.
+ * others within seconds.  One that has work to do keeps its lanes, so who comes later, sees that
+ * others' lanes are behind and has clearly less than its share asks for some, by leaving its name
+ * at them; the owner sees that when it looks for work, and gives them away.  The lease only saves
+ * work that would be in vain: what keeps events from counting twice is that a cursor moves only
+ * from where it was, under the epoch of the latest claim.
  */
 #ifndef KU_DISPATCH_DISPATCHER_H
 #define KU_DISPATCH_DISPATCHER_H

@@ -12,6 +12,9 @@ enum {
     BATCH_DEFAULT = 200,
     BATCHES_PER_TURN = 16,  /* of one lane before the next has its turn */
     QUIET_US_MAX = 1000000, /* how long a move of no interest may go unwritten */
+    ASK_MAX = 64,           /* lanes at once */
+    ASK_REST_US = 1000000, /* between two questions, doubled after one that asked for nothing … */
+    ASK_REST_US_MAX = 8000000, /* … up to that */
     CAUTION_STEP = 2,
     CAUTION_MAX = 10, /* one unit of one event at a time */
 };
@@ -342,6 +345,46 @@ static ku_status claim_handful(dispatcher *d, handful *h, bool *moved)
     return status;
 }
 
+/* ---- shares ---------------------------------------------------------------------------------- */
+
+/* Others wait for the lanes that they have asked for: they are told. */
+static ku_status give_wanted(dispatcher *d, look *l)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < l->n && !any; i++)
+        any = l->found[i].lease == LEASE_WANTED;
+    if (!any)
+        return KU_OK;
+    ku_status status = log_cursors_give(&d->scope, d->owner, l->found, l->n);
+    if (status == KU_OK)
+        bell_ring(d->bell);
+    return status;
+}
+
+/* Only who sees others' work waiting may have less than its share of it. */
+static ku_status ask_for_lanes(dispatcher *d, const look *l)
+{
+    const int64_t now_us = clock_monotonic_us();
+    int64_t asked = 0;
+    bool any = false;
+
+    if (!d->shared || !d->background || now_us < d->ask_next_us)
+        return KU_OK;
+    for (size_t i = 0; i < l->n && !any; i++)
+        any = l->found[i].lease == LEASE_ANOTHERS && ku_str_is(l->found[i].status, "idle");
+    if (!any)
+        return KU_OK;
+    d->may_hold_leases = true; /* whoever is asked may give at any time */
+    ku_status status = log_cursors_ask(&d->scope, d->owner, d->names_json, ASK_MAX, &asked);
+    if (asked > 0 || d->ask_rest_us == 0)
+        d->ask_rest_us = ASK_REST_US;
+    else if (d->ask_rest_us < ASK_REST_US_MAX)
+        d->ask_rest_us *= 2;
+    d->ask_next_us = now_us + d->ask_rest_us;
+    return status;
+}
+
 /* ---- passes ---------------------------------------------------------------------------------- */
 
 static ku_status look_around(dispatcher *d, look *ret_look)
@@ -448,9 +491,13 @@ ku_status pass_run(dispatcher *d, bool *moved)
         d->quiet.count > 0 && clock_monotonic_us() - d->quiet.since_us >= QUIET_US_MAX;
     ku_status status = look_around(d, &l);
     if (status == KU_OK)
+        status = give_wanted(d, &l);
+    if (status == KU_OK)
         status = give_turns(d, &l, moved);
     while (d->n_in_flight > 0)
         collect_units(d, true, moved);
+    if (status == KU_OK)
+        status = ask_for_lanes(d, &l);
     if (d->quiet_is_due)
         quiet_clear(&d->quiet);
     d->anything_waits = d->anything_waits || d->quiet.count > 0;

@@ -3,7 +3,8 @@
  *
  * A pass asks once for all consumers which lanes are behind.  Where several processes share the
  * database it claims those that nobody has, a handful at a time and just before their turn: what
- * one process has not come to yet is there for the others.  It keeps a bounded number of units in
+ * one process has not come to yet is there for the others.  What others have asked for it gives
+ * away before any turn, when nothing of it is in flight.  It keeps a bounded number of units in
  * flight: enough that reading and writing overlap and that the batches of many quiet lanes share a
  * commit, few enough that commands in the writers' queues hardly notice.
  */
@@ -53,6 +54,8 @@ struct dispatcher {
     int caution;   /* how often in flight and batches are halved: leases ran out on the way */
     bool too_long; /* in this pass something was lost that may have taken too long */
     bool may_hold_leases;
+    int64_t ask_next_us; /* CLOCK_MONOTONIC: not before does it ask others for lanes again */
+    int64_t ask_rest_us; /* 0: it has not asked yet */
     ku_dispatch_result result;
     ku_status lost_by;   /* by hand: why a transaction of this call failed */
     quiet_lanes quiet;   /* in the background only */

@@ -8,7 +8,8 @@
  * Where several processes share the database they lease lanes from each other, so that two do not
  * work on one in vain.  Every claim raises the cursor's epoch, and whoever moves it or notes a
  * failure says which epoch is his: a process that slept through the end of its lease writes
- * nothing.
+ * nothing.  A lease is renewed as long as there is work, so a process that came later asks for
+ * lanes by leaving its name at them; the owner gives them away when it sees that.
  *
  * A lane without a row of its own is at position 0, idle, free.
  */
@@ -88,7 +89,7 @@ ku_status log_cursors(
 
 /* ---- leases ---------------------------------------------------------------------------------- */
 
-enum { CLAIM_COLUMNS = 4 };
+enum { KEY_COLUMNS = 4 };
 
 static int compare_texts(ku_str a, ku_str b)
 {
@@ -112,21 +113,45 @@ static int compare_cursors(const void *a, const void *b)
     return compare_keys(*(cursor *const *)a, *(cursor *const *)b);
 }
 
+/* Those with that lease, sorted as they are to be locked, in the scope's memory. */
+static size_t pick(
+    ku_scope *scope, cursor_lease lease, cursor *cursors, size_t count, cursor ***ret_picked)
+{
+    cursor **picked = arena_alloc(&scope->arena, (count + 1) * sizeof(*picked));
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].lease == lease)
+            picked[n++] = &cursors[i];
+    }
+    qsort(picked, n, sizeof(*picked), compare_cursors);
+    *ret_picked = picked;
+    return n;
+}
+
+/* Keys, and the owner. */
+static db_value *bind_keys(ku_scope *scope, ku_id owner, cursor **picked, size_t n)
+{
+    db_value *values = arena_alloc(&scope->arena, n * KEY_COLUMNS * sizeof(*values));
+
+    for (size_t i = 0; i < n; i++) {
+        db_value *binds = values + KEY_COLUMNS * i;
+        binds[0] = db_id(picked[i]->tenant);
+        binds[1] = db_text(picked[i]->consumer);
+        binds[2] = db_int(picked[i]->lane);
+        binds[3] = db_id(owner);
+    }
+    return values;
+}
+
 static ku_status claim_sorted(ku_scope *scope, ku_id owner, cursor **wanted, size_t n_wanted)
 {
-    db_value *values = arena_alloc(&scope->arena, n_wanted * CLAIM_COLUMNS * sizeof(*values));
+    const db_value *values = bind_keys(scope, owner, wanted, n_wanted);
     db_rows rows = {0};
     bool row;
 
-    for (size_t i = 0; i < n_wanted; i++) {
-        db_value *binds = values + CLAIM_COLUMNS * i;
-        binds[0] = db_id(wanted[i]->tenant);
-        binds[1] = db_text(wanted[i]->consumer);
-        binds[2] = db_int(wanted[i]->lane);
-        binds[3] = db_id(owner);
-    }
     ku_status status =
-        db_query_many(scope->db, SQL_CURSOR_CLAIM, values, CLAIM_COLUMNS, n_wanted, &rows);
+        db_query_many(scope->db, SQL_CURSOR_CLAIM, values, KEY_COLUMNS, n_wanted, &rows);
     for (size_t i = 0; i < n_wanted && status == KU_OK; i++)
         wanted[i]->lease = LEASE_ANOTHERS;
     while (status == KU_OK && (status = db_next(&rows, &row)) == KU_OK && row) {
@@ -146,21 +171,47 @@ static ku_status claim_sorted(ku_scope *scope, ku_id owner, cursor **wanted, siz
 
 ku_status log_cursors_claim(ku_scope *scope, ku_id owner, cursor *cursors, size_t count)
 {
-    size_t n_wanted = 0;
+    cursor **wanted;
 
     if (!db_is_shared(scope->db) || count == 0)
         return KU_OK;
     ku_mark mark = arena_mark(&scope->arena);
-    cursor **wanted = arena_alloc(&scope->arena, count * sizeof(*wanted));
-    for (size_t i = 0; i < count; i++) {
-        if (cursors[i].lease == LEASE_FREE)
-            wanted[n_wanted++] = &cursors[i];
-    }
-    qsort(wanted, n_wanted, sizeof(*wanted), compare_cursors);
+    const size_t n_wanted = pick(scope, LEASE_FREE, cursors, count, &wanted);
     ku_status status = n_wanted == 0 ? KU_OK : claim_sorted(scope, owner, wanted, n_wanted);
     arena_rewind(&scope->arena, mark);
     if (status != KU_OK)
         return scope_fail(scope, status, "claim cursors: %s", db_error(scope->db));
+    return KU_OK;
+}
+
+ku_status log_cursors_ask(
+    ku_scope *scope, ku_id owner, ku_str consumers_json, int64_t limit, int64_t *ret_asked)
+{
+    const db_value binds[] = {db_id(owner), db_text(consumers_json), db_int(limit)};
+
+    assert(db_is_shared(scope->db));
+    ku_status status = db_run(scope->db, SQL_CURSOR_ASK, binds, KU_COUNT(binds), ret_asked);
+    if (status != KU_OK)
+        return scope_fail(scope, status, "ask for cursors: %s", db_error(scope->db));
+    return KU_OK;
+}
+
+ku_status log_cursors_give(ku_scope *scope, ku_id owner, cursor *cursors, size_t count)
+{
+    cursor **wanted;
+    ku_status status = KU_OK;
+
+    ku_mark mark = arena_mark(&scope->arena);
+    const size_t n_wanted = pick(scope, LEASE_WANTED, cursors, count, &wanted);
+    if (n_wanted > 0)
+        status = db_run_many(scope->db, SQL_CURSOR_GIVE, bind_keys(scope, owner, wanted, n_wanted),
+            KEY_COLUMNS, n_wanted, NULL);
+    /* Also those that nobody wants any more: they are seen again soon. */
+    for (size_t i = 0; i < n_wanted && status == KU_OK; i++)
+        wanted[i]->lease = LEASE_ANOTHERS;
+    arena_rewind(&scope->arena, mark);
+    if (status != KU_OK)
+        return scope_fail(scope, status, "give cursors: %s", db_error(scope->db));
     return KU_OK;
 }
 

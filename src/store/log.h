@@ -222,7 +222,12 @@ ku_status log_request_purge(db *d, ku_time now, int64_t limit, int64_t *ret_purg
 /* ---- cursor.c: where consumers are ----------------------------------------------------------- */
 
 /* Whose a lane is for a consumer, where several processes share the database. */
-typedef enum cursor_lease { LEASE_FREE, LEASE_MINE, LEASE_ANOTHERS } cursor_lease;
+typedef enum cursor_lease {
+    LEASE_FREE,
+    LEASE_MINE,
+    LEASE_ANOTHERS,
+    LEASE_WANTED, /* mine, and another has asked for it */
+} cursor_lease;
 
 typedef struct cursor {
     ku_str consumer;
@@ -254,7 +259,16 @@ ku_status log_cursors(
  * LEASE_ANOTHERS.  Moving a cursor renews its lease.
  */
 ku_status log_cursors_claim(ku_scope *scope, ku_id owner, cursor *cursors, size_t count);
-/* Gives back whatever the owner has leased. */
+/*
+ * Asks those who have leased more than their share of these consumers' lanes (a JSON array) for
+ * half of what the owner lacks, at most `limit`; nothing if it has three quarters of its share. The
+ * share: what all have leased, divided by the number of those who have, and the owner.
+ */
+ku_status log_cursors_ask(
+    ku_scope *scope, ku_id owner, ku_str consumers_json, int64_t limit, int64_t *ret_asked);
+/* Gives those that are LEASE_WANTED to who has asked for them: they become LEASE_ANOTHERS. */
+ku_status log_cursors_give(ku_scope *scope, ku_id owner, cursor *cursors, size_t count);
+/* Gives back whatever the owner has leased, and asks for nothing any more. */
 ku_status log_cursors_release(db *d, ku_id owner);
 /*
  * Notes a failure; the position stays.  False in *ret_noted (may be NULL): the cursor is elsewhere,

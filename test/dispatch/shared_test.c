@@ -6,6 +6,7 @@
  * database; two are real ones, where it matters that the whole process stands still.
  */
 #include "dispatch/bank.h"
+#include "dispatch/pass.h"
 #include "support/pg_proxy.h"
 
 #include <errno.h>
@@ -316,6 +317,97 @@ static void what_one_has_not_come_to_is_there_for_the_other(void **state)
     assert_int_equal(count_leases(s), 0); /* nobody holds anything after his turn */
 }
 
+/* ---- who comes later ------------------------------------------------------------------------- */
+
+/* How many lanes are leased by the process that has the fewest of those that have any; 0 if only
+ * one has. */
+static int64_t smallest_share(const stage *s)
+{
+    return lab_sql(s->first,
+        "SELECT CASE WHEN count(*) > 1 THEN min(lanes) ELSE 0 END FROM (SELECT count(*) AS lanes "
+        "FROM ku_cursors WHERE lease_until > now() GROUP BY owner) AS held");
+}
+
+/* A deposit in every lane again and again, so that no lease ends by itself. */
+static int64_t put_until_shared(const stage *s, lab *l, int64_t share)
+{
+    int64_t each = 0;
+
+    while (smallest_share(s) < share) {
+        if (each == 20000)
+            fail_msg("after %lld deposits the smallest share is %lld lanes", (long long)each,
+                (long long)smallest_share(s));
+        put_many(l, TENANTS, 1);
+        each++;
+    }
+    return each;
+}
+
+static void a_process_that_comes_later_gets_its_share(void **state)
+{
+    enum { BEFORE = 20, AFTER = 20 };
+    stage *s = stage_of(state);
+
+    lab_open(s->first, &slow_feature, true);
+    put_many(s->first, TENANTS, BEFORE);
+    assert_int_equal(smallest_share(s), 0);
+    lab_open(s->second, &slow_feature, true);
+    int64_t each = BEFORE + put_until_shared(s, s->first, TENANTS / 4);
+    put_many(s->first, TENANTS, AFTER);
+    each += AFTER;
+    wait_for_no_lag(s->first, 0);
+    assert_each_counts_once(s, TENANTS, each);
+
+    /* Once more, the other way around: who has been restarted is who came later. */
+    lab_close(s->first);
+    lab_open(s->first, &slow_feature, true);
+    each += put_until_shared(s, s->second, TENANTS / 4);
+    wait_for_no_lag(s->first, 0);
+    assert_each_counts_once(s, TENANTS, each);
+    lab_assert_sound(s->first);
+}
+
+/* Who has asked and is gone by the time that he would be given something. */
+static void a_lane_that_was_asked_for_in_vain_goes_on(void **state)
+{
+    stage *s = stage_of(state);
+    char sql[160], id[40];
+
+    lab_open(s->first, &slow_feature, true);
+    put_many(s->first, 1, 1);
+    wait_for_no_lag(s->first, 0);
+    (void)snprintf(sql, sizeof(sql), "UPDATE ku_cursors SET wanted_by = %s",
+        test_id_literal(lab_id(9, 1), id));
+    test_database_run(s->first->database, sql);
+    put_many(s->first, 1, 1);
+    wait_for_no_lag(s->first, 0);
+    assert_each_counts_once(s, 1, 2);
+    assert_int_equal(
+        lab_sql(s->first, "SELECT count(*) FROM ku_cursors WHERE wanted_by IS NOT NULL"), 0);
+}
+
+/* Looking, claiming, and reading each lane: nothing else. */
+static void a_process_alone_never_asks(void **state)
+{
+    stage *s = stage_of(state);
+    db_traffic_count before, after;
+    bool moved;
+
+    lab_open(s->first, &slow_feature, true);
+    dispatcher *d = s->first->app->dispatcher;
+    for (int round = 0; round < 3; round++) {
+        pthread_mutex_lock(&d->running);
+        put_many(s->first, TENANTS, 1);
+        db_traffic(d->d, &before);
+        assert_int_equal(pass_run(d, &moved), KU_OK);
+        db_traffic(d->d, &after);
+        pthread_mutex_unlock(&d->running);
+        assert_true(moved);
+        assert_in_range(after.statements - before.statements, 1 + TENANTS, 2 + TENANTS);
+    }
+    assert_each_counts_once(s, TENANTS, 3);
+}
+
 /* ---- leases ---------------------------------------------------------------------------------- */
 
 static void a_claimed_lane_goes_on_elsewhere_only_when_its_lease_has_ended(void **state)
@@ -591,6 +683,9 @@ int main(void)
         CASE(a_process_that_was_stopped_past_its_lease_cannot_write),
         CASE(two_applications_share_consumers_and_each_event_counts_once),
         CASE(what_one_has_not_come_to_is_there_for_the_other),
+        CASE(a_process_that_comes_later_gets_its_share),
+        CASE(a_lane_that_was_asked_for_in_vain_goes_on),
+        CASE(a_process_alone_never_asks),
         CASE(a_claimed_lane_goes_on_elsewhere_only_when_its_lease_has_ended),
         CASE(a_failure_under_an_old_lease_is_not_noted),
         CASE(a_dispatcher_that_hangs_loses_its_lanes_to_another),
