@@ -2,8 +2,9 @@
  * consumers: where the asynchronous consumers are, and starting a halted one again.
  *
  * What the database knows is listed, whether or not the features that it belongs to are at hand.
- * Restarting writes, so it takes the file's owner lock: beside a running server it is refused with
- * the name of the process that has it.
+ * Restarting writes.  On PostgreSQL that is one more program with a connection, and running servers
+ * find what it did when they next look for work.  An SQLite file has one owner: beside a running
+ * server it is refused with the name of the process that has it.
  */
 #include "base/error.h"
 #include "cli/reader.h"
@@ -30,8 +31,9 @@ static const char about[] =
     "List the asynchronous consumers with status, lag and last error, or make a halted one run "
     "again."
     "\v"
-    "`restart` keeps the consumer's place: the event that stopped it is tried again. It needs the "
-    "database for itself, so stop the server first.";
+    "`restart` keeps the consumer's place: the event that stopped it is tried again. On PostgreSQL "
+    "it works beside running servers, which see it within seconds. An SQLite file it needs for "
+    "itself, so stop the server first; the lanes run again when it starts.";
 
 static void take_argument(consumers_options *consumers, char *argument, struct argp_state *state)
 {
@@ -230,17 +232,24 @@ static ku_status check_known(cli_reader *reader, const char *name)
     return scope_fail(&reader->scope, KU_NOT_FOUND, "there is no consumer %s", name);
 }
 
-static ku_status rearm(const char *url, const char *name, int64_t *ret_lanes, ku_error *ret_error)
+typedef struct rearmed {
+    int64_t lanes;
+    bool shared; /* the database is: servers may be running */
+} rearmed;
+
+static ku_status rearm(const char *url, const char *name, rearmed *ret_rearmed, ku_error *ret_error)
 {
     db_catalog *statements = db_catalog_new();
+    rearmed done = {0};
     db *d;
 
     ku_status status = db_open(url, DB_WRITER, statements, &d, ret_error);
     if (status == KU_OK) {
+        done.shared = db_is_shared(d);
         status = db_begin(d);
         if (status == KU_OK)
-            status =
-                log_consumer_rearm(d, ku_str_from(name), clock_now(&(clock_source){0}), ret_lanes);
+            status = log_consumer_rearm(
+                d, ku_str_from(name), clock_now(&(clock_source){0}), &done.lanes);
         if (status == KU_OK)
             status = db_commit(d);
         if (status != KU_OK)
@@ -248,25 +257,28 @@ static ku_status rearm(const char *url, const char *name, int64_t *ret_lanes, ku
         db_close(d);
     }
     db_catalog_free(statements);
+    if (status == KU_OK)
+        *ret_rearmed = done;
     return status;
 }
 
 static int restart(const cli *program, const consumers_options *consumers)
 {
     ku_error error = {0};
-    int64_t lanes = 0;
+    rearmed done = {0};
 
     const ku_status status =
-        rearm(cli_database_url(&consumers->common), consumers->name, &lanes, &error);
+        rearm(cli_database_url(&consumers->common), consumers->name, &done, &error);
     if (status != KU_OK)
         return cli_fail(program, status, "%s", error.message);
     if (consumers->common.json)
-        (void)printf("{\"restartedLanes\":%" PRId64 "}\n", lanes);
-    else if (lanes == 0)
+        (void)printf("{\"restartedLanes\":%" PRId64 "}\n", done.lanes);
+    else if (done.lanes == 0)
         (void)printf("%s has no halted lane\n", consumers->name);
     else
-        (void)printf("%s: %" PRId64 " lane%s will run again\n", consumers->name, lanes,
-            lanes == 1 ? "" : "s");
+        (void)printf("%s: %" PRId64 " lane%s will run again%s\n", consumers->name, done.lanes,
+            done.lanes == 1 ? "" : "s",
+            done.shared ? "; running servers see it within seconds" : " when the server starts");
     return 0;
 }
 

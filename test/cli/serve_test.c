@@ -103,6 +103,7 @@ static void a_halted_consumer_says_why_and_can_be_restarted(void **state)
     ran r = RUN(w->folder, NULL, "kumiko", "consumers", "restart", "fault:projection:never");
     ASSERT_CODE(&r, 0);
     ASSERT_SAYS(&r, "1 lane will run again");
+    ASSERT_SAYS(&r, test_by_engine("when the server starts", "running servers see it"));
     ran_done(&r);
     const ku_json *after =
         item_with(json_of(w, (const char *const[]){"kumiko", "consumers", "--json", NULL}), "name",
@@ -118,6 +119,26 @@ static void a_halted_consumer_says_why_and_can_be_restarted(void **state)
     ASSERT_CODE(&r, 4);
     ASSERT_SAYS(&r, "fault:projection:other");
     ran_done(&r);
+}
+
+/* Nobody but the server can have halted it again. */
+static void running_servers_see_that_a_consumer_was_restarted(void **state)
+{
+    world *w = *state;
+
+    if (!test_engine_is_postgres()) {
+        print_message("skipped on SQLite: the server has the file for itself\n");
+        skip();
+    }
+    write_as(w, TEST_TENANT, "fault:write:fault-note:create", "{\"text\":\"one\"}");
+    (void)wait_until_halted(w);
+    ran r = RUN(w->folder, NULL, "kumiko", "consumers", "restart", "fault:projection:never");
+    ASSERT_CODE(&r, 0);
+    ASSERT_SAYS(&r, "1 lane will run again; running servers see it within seconds");
+    ran_done(&r);
+    const ku_json *line = wait_until_halted(w);
+    assert_text(w, line, "attempts", "1");
+    assert_text(w, line, "lag", "1");
 }
 
 static void restarting_beside_a_server_says_who_has_the_file(void **state)
@@ -278,6 +299,7 @@ int main(void)
         SHOWCASE_TEST(consumers_are_listed_with_their_lag),
         SHOWCASE_TEST(projections_are_listed_with_their_lag),
         FAULT_TEST(a_halted_consumer_says_why_and_can_be_restarted),
+        FAULT_TEST(running_servers_see_that_a_consumer_was_restarted),
         SHOWCASE_TEST(restarting_beside_a_server_says_who_has_the_file),
         SHOWCASE_TEST(a_second_server_on_the_file_says_who_has_it),
         SHOWCASE_TEST(signals_drain_and_end_with_zero),
