@@ -5,6 +5,7 @@
  * starts the server waits for that line and learns the port from it.  SIGTERM and SIGINT drain: no
  * new requests, running ones are answered, and the process exits with 0.
  */
+#include "base/limits.h"
 #include "cli/secrets.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ enum {
     OPTION_RATE_LIMIT,
     OPTION_NO_RATE_LIMITS,
     OPTION_READERS,
+    OPTION_WRITERS,
     OPTION_ORIGIN,
     OPTION_DEVELOPMENT,
 };
@@ -30,7 +32,7 @@ typedef struct serve_options {
     const char *listen;
     const char *origins[LIST_MAX + 1];
     size_t n_origins;
-    int64_t rate_limit, readers;
+    int64_t rate_limit, readers, writers;
     bool trust_proxy, no_rate_limits, development;
 } serve_options;
 
@@ -44,11 +46,13 @@ static const struct argp_option options[] = {
     {"no-rate-limits",                                                                                   OPTION_NO_RATE_LIMITS, NULL, 0,
      "Ignore the rate limits of handlers, too: for load tests", 0},
     {"readers",OPTION_READERS, "N", 0, "Threads that answer queries (default: 2)", 0},
+    {"writers",                                                                                  OPTION_WRITERS, "N", 0,
+     "Connections that write, PostgreSQL only: SQLite has one (default: 2)", 0},
     {"origin",                                                                                  OPTION_ORIGIN, "ORIGIN", 0,
      "Let pages of this origin write with a cookie; may be repeated (default: not checked)", 0},
-    {"development",                                                                                  OPTION_DEVELOPMENT, NULL, 0,
+    {"development",                                                            OPTION_DEVELOPMENT, NULL, 0,
      "Without JWT_SECRET, use a secret that everybody knows", 0},
-    {0                                                           },
+    {0                                                                               },
 };
 
 static const char about[] =
@@ -100,6 +104,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_READERS:
         serve->readers = number(state, "readers", argument, 1, READERS_MAX);
+        return 0;
+    case OPTION_WRITERS:
+        serve->writers = number(state, "writers", argument, 1, LIMIT_WRITERS);
         return 0;
     case OPTION_ORIGIN:
         if (serve->n_origins == LIST_MAX)
@@ -203,6 +210,7 @@ static int serve_features(const cli *program, const serve_options *serve,
         .url = cli_database_url(&serve->common),
         .features = features,
         .readers = (int)serve->readers,
+        .writers = (int)serve->writers,
         .dispatcher = true,
         .disabled_features = disabled,
         .docs_url = docs_url != NULL ? docs_url : "",

@@ -112,6 +112,7 @@ static void wrong_values_are_usage_errors(void **state)
 {
     static const char *const wrong[][4] = {
         {"serve",   "--readers",                "none",       NULL},
+        {"serve",   "--writers",                "65",         NULL},
         {"serve",   "--rate-limit-per-address", "0",          NULL},
         {"token",   "--tenant",                 "acme",       NULL},
         {"token",   "--expires",                "soon",       NULL},
