@@ -371,7 +371,7 @@ static void give_positions(const lane_part *parts, size_t n_parts)
     }
 }
 
-/* Both questions are on their way before the first answer is looked at. */
+/* Cursors before heads: a batch whose cursor is gone need not lock the lanes. */
 static ku_status move_all(work *batch, move_chain *chains, size_t n_chains)
 {
     size_t n_parts = 0;
