@@ -45,7 +45,8 @@ static error_t parse_json(int key, char *argument, struct argp_state *state)
 
 static const struct argp_option database_options[] = {
     {"database", 'd', "URL", 0,
-     "The database: sqlite:PATH (default: KUMIKO_DATABASE_URL, else sqlite:kumiko.db)", 0},
+     "The database: sqlite:PATH or postgresql://HOST/NAME (default: KUMIKO_DATABASE_URL, else "
+        "sqlite:kumiko.db)", 0},
     {0    },
 };
 static const struct argp_option feature_options[] = {
