@@ -7,6 +7,7 @@
  */
 #include "app/schema.h"
 #include "base/error.h"
+#include "cli/change.h"
 #include "cli/cli.h"
 #include "store/log.h"
 
@@ -86,24 +87,10 @@ static ku_status print(const char *url, const registry *r, ku_error *ret_error)
 /* ---- apply, check --------------------------------------------------------------------------- */
 
 /* What roles may read of the tables that have just been made. */
-static ku_status grant(db *d, ku_error *ret_error)
+static ku_status grant(ku_scope *scope, const void *context)
 {
-    ku_scope scope = {0};
-
-    ku_status status = log_schema_begin(d, ret_error);
-    if (status != KU_OK)
-        return status;
-    scope_init(&scope);
-    scope.db = d;
-    status = log_grant_roles(&scope);
-    if (status == KU_OK && (status = db_commit(d)) != KU_OK)
-        status = scope_fail(&scope, status, "the roles' rights: %s", db_error(d));
-    if (status != KU_OK) {
-        db_rollback(d);
-        (void)error_set(ret_error, status, "%" KU_PRI, KU_FMT(ku_error_message(&scope)));
-    }
-    scope_done(&scope);
-    return status;
+    (void)context;
+    return log_grant_roles(scope);
 }
 
 static ku_status apply(const char *url, const registry *r, ku_error *ret_error)
@@ -115,7 +102,7 @@ static ku_status apply(const char *url, const registry *r, ku_error *ret_error)
         return status;
     status = schema_apply(r, d, ret_error);
     if (status == KU_OK)
-        status = grant(d, ret_error);
+        status = cli_change(d, grant, NULL, ret_error);
     db_close(d);
     return status;
 }

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "base/limits.h"
+#include "cli/change.h"
 #include "cli/reader.h"
 
 #include <inttypes.h>
@@ -140,35 +141,15 @@ static ku_status list(cli_reader *reader, const tenants_options *tenants)
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-static ku_status change_in(ku_scope *scope, const tenants_options *tenants)
+static ku_status change_in(ku_scope *scope, const void *context)
 {
+    const tenants_options *tenants = context;
     const ku_str role = tenants->role == NULL ? (ku_str){0} : ku_str_from(tenants->role);
 
     if (tenants->verb == TENANTS_SET_LANES)
         return log_set_lanes(scope, tenants->tenant, (int32_t)tenants->lanes);
     return tenants->verb == TENANTS_ALLOW_ROLE ? log_allow_role(scope, tenants->tenant, role)
                                                : log_revoke_role(scope, tenants->tenant, role);
-}
-
-static ku_status change_with(db *d, const tenants_options *tenants, ku_error *ret_error)
-{
-    ku_scope scope = {0};
-
-    ku_status status = log_schema_begin(d, ret_error);
-    if (status != KU_OK)
-        return status;
-    scope_init(&scope);
-    scope.db = d;
-    scope.now = clock_now(&(clock_source){0});
-    status = change_in(&scope, tenants);
-    if (status == KU_OK && (status = db_commit(d)) != KU_OK)
-        status = scope_fail(&scope, status, "%s", db_error(d));
-    if (status != KU_OK) {
-        db_rollback(d);
-        (void)error_set(ret_error, status, "%" KU_PRI, KU_FMT(ku_error_message(&scope)));
-    }
-    scope_done(&scope);
-    return status;
 }
 
 static ku_status change(const char *url, const tenants_options *tenants, ku_error *ret_error)
@@ -178,7 +159,7 @@ static ku_status change(const char *url, const tenants_options *tenants, ku_erro
 
     ku_status status = db_open(url, DB_WRITER, statements, &d, ret_error);
     if (status == KU_OK) {
-        status = change_with(d, tenants, ret_error);
+        status = cli_change(d, change_in, tenants, ret_error);
         db_close(d);
     }
     db_catalog_free(statements);
