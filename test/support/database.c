@@ -207,6 +207,11 @@ static void forget(const test_database *d)
 
 test_database *test_database_new(void)
 {
+    return test_database_new_on(test_engine_is_postgres());
+}
+
+test_database *test_database_new_on(bool postgres)
+{
     test_database *d = calloc(1, sizeof *d);
     assert(d != NULL);
     const char *parent = getenv("TMPDIR");
@@ -216,7 +221,7 @@ test_database *test_database_new(void)
         perror(d->folder);
         abort();
     }
-    if (test_engine_is_postgres()) {
+    if (postgres) {
         postgres_new(d);
     } else {
         (void)snprintf(d->path, sizeof d->path, "%s/kumiko.db", d->folder);

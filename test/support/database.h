@@ -28,6 +28,8 @@ typedef struct test_database {
 
 /* Free with test_database_free: the file and its folder, or the schema, are gone then. */
 test_database *test_database_new(void);
+/* The same on an engine of the caller's choice; PostgreSQL wants its server as above. */
+test_database *test_database_new_on(bool postgres);
 void test_database_free(test_database *d);
 
 bool test_engine_is_postgres(void);
