@@ -249,7 +249,9 @@ db_value row_bind(arena *a, const ku_field *field, const void *row)
     case KU_KIND_INT:
         return db_int(*(const int64_t *)value);
     case KU_KIND_DOUBLE:
-        return (db_value){.kind = DB_DOUBLE, .number = *(const double *)value};
+        /* Without the sign of zero, which SQLite does not keep. */
+        return (db_value){
+            .kind = DB_DOUBLE, .number = *(const double *)value == 0 ? 0 : *(const double *)value};
     case KU_KIND_TEXT:
         return db_text(*(const ku_str *)value);
     case KU_KIND_RAW:

@@ -2,6 +2,9 @@
  * Struct to JSON.
  *
  * Keys come ready from shape_names, so a member costs its value and one copy of its name.
+ *
+ * Zero has one sign: -0.0 equals 0, an update from one to the other changes nothing, and SQLite
+ * cannot store it.
  */
 #include "shape/shape.h"
 
@@ -56,7 +59,7 @@ static void encode_value(buffer *b, const ku_field *field, int kind, const void 
         json_put_int(b, *(const int64_t *)value);
         break;
     case KU_KIND_DOUBLE:
-        json_put_double(b, *(const double *)value);
+        json_put_double(b, *(const double *)value == 0 ? 0 : *(const double *)value);
         break;
     case KU_KIND_TEXT:
         json_put_text(b, *(const ku_str *)value);
