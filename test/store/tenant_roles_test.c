@@ -112,7 +112,8 @@ static void fill(roles *r)
         run_as_owner(r, "INSERT INTO ku_event_keys VALUES (%s, 1, 0, 'k')", id);
         run_as_owner(r, "INSERT INTO ku_snapshots VALUES (%s, %s, 1, now(), 1, 'x', '{}')", id, id);
         run_as_owner(r,
-            "INSERT INTO ku_cursors VALUES (%s, 1, 0, NULL, '-infinity', now(), now(), 0, 0, 'c', "
+            "INSERT INTO ku_cursors VALUES (%s, 1, 0, NULL, NULL, '-infinity', now(), now(), 0, 0, "
+            "'c', "
             "'idle', '')",
             id);
         run_as_owner(
