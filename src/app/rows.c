@@ -168,19 +168,18 @@ static row_entry *layer_add(
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-static void add_field(const ku_field *field, void *to, const void *from)
+/* False, and nothing is added: it does not fit. */
+static bool add_field(const ku_field *field, void *to, const void *from)
 {
     void *sum = (char *)to + field->offset;
     const void *part = (const char *)from + field->offset;
 
     switch ((ku_kind)field->kind) {
     case KU_KIND_INT:
-        *(int64_t *)sum =
-            (int64_t)((uint64_t) * (int64_t *)sum + (uint64_t) * (const int64_t *)part);
-        return;
+        return !__builtin_add_overflow(*(int64_t *)sum, *(const int64_t *)part, (int64_t *)sum);
     case KU_KIND_DOUBLE:
         *(double *)sum += *(const double *)part;
-        return;
+        return true;
     default: {
         /* Both have the column's scale: one was read from it or rescaled when it was added. */
         ku_decimal a = *(ku_decimal *)sum;
@@ -190,22 +189,37 @@ static void add_field(const ku_field *field, void *to, const void *from)
         assert(
             fitting); /* registration allows KU_SUM on numbers only; shape_check bounds the scale */
         (void)fitting;
-        int64_t units = (int64_t)((uint64_t)a.units + (uint64_t)b.units);
+        int64_t units;
+        if (__builtin_add_overflow(a.units, b.units, &units))
+            return false;
         *(ku_decimal *)sum = (ku_decimal){units, field->scale};
+        return true;
     }
     }
 }
 
-/* The row that comes of adding `delta` to `row`: sums add up, all else is replaced. */
-static void apply_add(const row_table *t, void *row, const void *delta)
+/*
+ * The row that comes of adding `delta` to `row`: sums add up, all else is replaced.  False: a sum
+ * does not fit, and what became of the row is of no use.
+ */
+static bool apply_add(const row_table *t, void *row, const void *delta)
 {
+    bool fitting = true;
+
     for (size_t i = 0; i < t->row.n_fields; i++) {
         const ku_field *field = &t->row.fields[i];
-        if ((field->flags & KU_SUM) != 0)
-            add_field(field, row, delta);
-        else
+        if ((field->flags & KU_SUM) == 0)
             field_copy(field, row, delta);
+        else
+            fitting = add_field(field, row, delta) && fitting;
     }
+    return fitting;
+}
+
+static ku_status sum_too_large(ku_scope *scope, const row_table *t)
+{
+    return scope_fail(
+        scope, KU_INTERNAL, "a sum in %" KU_PRI " does not fit into 64 bits", KU_FMT(t->name));
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -270,7 +284,8 @@ static ku_status resolve(ku_scope *scope, row_layer *layer, const row_table *t, 
         if (below != NULL) {
             void *sum = arena_alloc(layer->work->arena, t->row.size);
             memcpy(sum, below, t->row.size);
-            apply_add(t, sum, entry->row);
+            if (!apply_add(t, sum, entry->row))
+                return sum_too_large(scope, t);
             entry->row = sum;
         }
         entry->state = ROW_PUT;
@@ -364,7 +379,8 @@ ku_status rows_remove(ku_scope *scope, const row_table *t, const void *row)
     return status;
 }
 
-static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
+/* False, and the entry is as it was: a sum does not fit. */
+static bool add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
 {
     const row_table *t = entry->table;
     void *row = arena_alloc(layer->work->arena, t->row.size);
@@ -380,7 +396,9 @@ static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
         }
         memcpy(row, entry->row, t->row.size);
         /* Text that is the same already is kept, so that a hot sum does not fill the arena. */
-        apply_add(t, row, counts_only ? delta : shape_copy(layer->work->arena, &t->row, delta));
+        if (!apply_add(
+                t, row, counts_only ? delta : shape_copy(layer->work->arena, &t->row, delta)))
+            return false;
         if (counts_only) {
             for (size_t i = 0; i < t->row.n_fields; i++) {
                 if ((t->row.fields[i].flags & KU_SUM) == 0)
@@ -390,18 +408,19 @@ static void add_to_entry(row_layer *layer, row_entry *entry, const void *delta)
         entry->row = row;
         if (entry->state == ROW_CLEAN)
             entry->state = ROW_PUT;
-        return;
+        return true;
     }
     case ROW_ABSENT:
     case ROW_REMOVED:
         entry->row = shape_copy(layer->work->arena, &t->row, delta);
         entry->state = ROW_PUT;
-        return;
+        return true;
     case ROW_UNKNOWN:
         entry->row = shape_copy(layer->work->arena, &t->row, delta);
         entry->state = ROW_ADD;
-        return;
+        return true;
     }
+    return true;
 }
 
 ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
@@ -414,9 +433,9 @@ ku_status rows_add(ku_scope *scope, const row_table *t, const void *row)
     uint64_t hash = key_hash(t, scope->tenant, row);
     row_entry *entry = row_layer_find(layer, t, scope->tenant, hash, row);
 
-    if (entry != NULL)
-        add_to_entry(layer, entry, row);
-    else
+    if (entry != NULL && !add_to_entry(layer, entry, row))
+        return sum_too_large(scope, t);
+    if (entry == NULL)
         (void)layer_add(
             layer, t, scope->tenant, hash, ROW_ADD, shape_copy(layer->work->arena, &t->row, row));
     return KU_OK;
@@ -458,7 +477,8 @@ void rows_merge(row_layer *scope_layer)
         if (below == NULL) {
             layer_link(parent, entry);
         } else if (entry->state == ROW_ADD) {
-            add_to_entry(parent, below, entry->row);
+            if (!add_to_entry(parent, below, entry->row))
+                parent->broken = parent->too_large = true;
         } else {
             below->state = entry->state;
             below->row = entry->row;

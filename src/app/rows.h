@@ -72,8 +72,9 @@ struct row_layer {
      * that, the event must not stand without its projection. */
     ku_status doomed;
     ku_str doomed_reason, doomed_message;
-    bool broken; /* part of it could not be written: its transaction must not commit */
-    bool lost;   /* of a batch: somebody else was faster; it is broken, too, and may run again */
+    bool broken;    /* part of it could not be written: its transaction must not commit */
+    bool too_large; /* of a batch: a sum does not fit; it is broken, too */
+    bool lost;      /* of a batch: somebody else was faster; it is broken, too, and may run again */
 };
 
 void row_layer_init(row_layer *layer, row_layer *parent, work *unit);

@@ -132,6 +132,8 @@ static ku_status execute_all(writer *w, writer_job *jobs)
         execute_job(w, job, index++);
     if (!w->batch_rows.broken)
         return KU_OK;
+    if (w->batch_rows.too_large)
+        return KU_INTERNAL;
     return w->batch_rows.lost ? KU_VERSION_CONFLICT : KU_UNAVAILABLE;
 }
 

@@ -73,6 +73,31 @@ static void put_get(db_dialect dialect, const db_table *table, buffer *b)
 
 /* ---- inserting ------------------------------------------------------------------------------- */
 
+/*
+ * `t.name + excluded.name`.  A sum of whole numbers that does not fit is an error on PostgreSQL;
+ * SQLite would go on with a double, which is not the sum.  abs() of the smallest number is its one
+ * function that fails.
+ */
+static void add_sum(db_dialect dialect, const db_column *column, buffer *b)
+{
+    buffer sum = {0};
+
+    buffer_add_text(&sum, "t.");
+    db_quote_name(&sum, column->name);
+    buffer_add_text(&sum, " + excluded.");
+    db_quote_name(&sum, column->name);
+    if (dialect == DB_SQLITE && column->kind != KU_KIND_DOUBLE) {
+        buffer_add_text(b, "iif(typeof(");
+        buffer_add_str(b, buffer_str(&sum));
+        buffer_add_text(b, ") = 'real', abs(-9223372036854775808), ");
+        buffer_add_str(b, buffer_str(&sum));
+        buffer_add_char(b, ')');
+    } else {
+        buffer_add_str(b, buffer_str(&sum));
+    }
+    buffer_done(&sum);
+}
+
 /* What becomes of a row that is there: replaced, or its sums added to. */
 static void add_assignments(db_dialect dialect, const db_table *table, bool adding, buffer *b)
 {
@@ -84,12 +109,11 @@ static void add_assignments(db_dialect dialect, const db_table *table, bool addi
         db_quote_name(b, name);
         buffer_add_text(b, " = ");
         if (adding && table->columns[i].sum) {
-            buffer_add_text(b, "t.");
+            add_sum(dialect, &table->columns[i], b);
+        } else {
+            buffer_add_text(b, "excluded.");
             db_quote_name(b, name);
-            buffer_add_text(b, " + ");
         }
-        buffer_add_text(b, "excluded.");
-        db_quote_name(b, name);
         comma = ", ";
     }
     if (dialect == DB_POSTGRES)

@@ -632,6 +632,77 @@ static void rows_of_two_tenants_with_one_key_are_two_rows(void **state)
     assert_int_equal(lab_sql(l, "SELECT count(*) FROM read_tallies"), 2);
 }
 
+/* ---- sums that do not fit -------------------------------------------------------------------- */
+
+typedef struct addition {
+    const char *owner;
+    int64_t count;
+    int64_t units; /* of money */
+    bool get_first, get_after;
+    int times;
+} addition;
+
+static ku_status run_addition(ku_scope *scope, void *context, ku_reply *reply)
+{
+    const addition *in = context;
+    tally seen = key_of(in->owner), row = seen;
+    ku_status status = KU_OK;
+
+    (void)reply;
+    row.count = in->count;
+    row.money = (ku_decimal){in->units, 2};
+    if (in->get_first)
+        status = ku_row_get(scope, &tally_table, &seen);
+    for (int i = 0; i < in->times && status == KU_OK; i++)
+        status = ku_row_add(scope, &tally_table, &row);
+    if (status == KU_OK && in->get_after)
+        status = ku_row_get(scope, &tally_table, &seen);
+    return status;
+}
+
+static void expect_sums(lab *l)
+{
+    assert_true(lab_sql(l, "SELECT count FROM read_tallies WHERE owner = 'full'") == INT64_MAX - 5);
+    assert_true(lab_sql(l, "SELECT money FROM read_tallies WHERE owner = 'full'") == INT64_MIN + 5);
+}
+
+static void a_sum_that_does_not_fit_fails_its_write_and_no_other(void **state)
+{
+    static const addition fill = {.owner = "full", INT64_MAX - 6, INT64_MIN + 6, .times = 1};
+    static const addition fits = {.owner = "full", 1, -1, .times = 1};
+    static const addition elsewhere = {.owner = "empty", 1, 1, .times = 1};
+    static const addition bad[] = {
+        {.owner = "full",    6,          0,     .times = 1    },
+        {.owner = "full",    0,          -6,    .times = 1    },
+        {.owner = "full",    6,          0,     .times = 1,     .get_first = true},
+        {.owner = "full",                  6,              0, .times = 1, .get_after = true},
+        {.owner = "full", 2,           -2,  .times = 3,               .get_first = true},
+        {.owner = "none",        INT64_MAX, 0,     .times = 2},
+    };
+    lab *l = *state;
+    lab_hold hold;
+    lab_call *calls[3];
+
+    lab_assert_ok(l, lab_write(l, run_addition, &fill));
+    lab_assert_ok(l, lab_write(l, run_addition, &fits));
+    for (size_t i = 0; i < KU_COUNT(bad); i++) {
+        assert_int_equal(lab_write(l, run_addition, &bad[i]), KU_INTERNAL);
+        expect_sums(l);
+        lab_hold_writer(l, &hold);
+        calls[0] = lab_submit_body(l, run_addition, &elsewhere, "");
+        calls[1] = lab_submit_body(l, run_addition, &bad[i], "");
+        calls[2] = lab_submit_body(l, run_addition, &elsewhere, "");
+        lab_release(&hold);
+        lab_expect(calls[0], KU_OK);
+        lab_expect(calls[1], KU_INTERNAL);
+        lab_expect(calls[2], KU_OK);
+        expect_sums(l);
+    }
+    assert_int_equal(
+        lab_sql(l, "SELECT count FROM read_tallies WHERE owner = 'empty'"), 2 * KU_COUNT(bad));
+    assert_int_equal(lab_sql(l, "SELECT count(*) FROM read_tallies"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -656,6 +727,8 @@ int main(void)
             setting_an_unknown_column_is_a_mistake_of_the_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             rows_of_two_tenants_with_one_key_are_two_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_sum_that_does_not_fit_fails_its_write_and_no_other, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);
