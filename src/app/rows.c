@@ -81,6 +81,10 @@ static bool fits(const ku_field *field, const void *value)
         return ku_decimal_rescale(*(const ku_decimal *)value, field->scale, &decimal);
     case KU_KIND_DOUBLE:
         return isfinite(*(const double *)value);
+    case KU_KIND_TEXT: { /* PostgreSQL's texts hold no NUL, and what SQLite makes of one varies */
+        const ku_str *text = value;
+        return text->len == 0 || memchr(text->ptr, '\0', text->len) == NULL;
+    }
     case KU_KIND_ENUM:
         while (field->names[n_names] != NULL)
             n_names++;

@@ -571,6 +571,8 @@ static ku_status put_unfitting(ku_scope *scope, void *context, ku_reply *reply)
         row.money = (ku_decimal){12345, 4}; /* 1.2345 in a column of two digits */
     else if (*what == 1)
         row.colour = 3; /* there are three, from 0 */
+    else if (*what == 4)
+        row.owner = (ku_str){"a\0b", 3};
     else
         row.weight = 0.0 / 0.0;
     return *what == 3 ? ku_row_add(scope, &tally_table, &row)
@@ -581,7 +583,7 @@ static void a_row_that_does_not_fit_its_columns_is_refused(void **state)
 {
     lab *l = *state;
 
-    for (int what = 0; what < 4; what++) {
+    for (int what = 0; what < 5; what++) {
         assert_int_equal(lab_write(l, put_unfitting, &what), KU_INVALID);
         assert_int_equal(lab_sql(l, "SELECT count(*) FROM read_tallies"), 0);
     }
