@@ -74,6 +74,42 @@ static void unsend_unit(dispatcher *d, unit *u)
     u->turn->n_units--;
 }
 
+/* Its transaction failed, alone, and not for what time or others do: for what it applied. */
+static bool is_to_blame(const unit *u)
+{
+    return u->result == UNIT_LOST && u->n_events > 0 && !u->read_failed &&
+           (u->lost_by == KU_INTERNAL || u->lost_by == KU_UNIQUE_VIOLATION);
+}
+
+/* Cut down to what may go before its failure; false: there is nothing, or it has not failed. */
+static bool cut_unit(unit *u)
+{
+    if (is_to_blame(u))
+        unit_narrow(u);
+    else if (u->result == UNIT_FAILED && u->failed_at > 0)
+        unit_shorten(u);
+    else
+        return false;
+    return true;
+}
+
+static void note_result(dispatcher *d, const unit *u)
+{
+    if (u->result == UNIT_LOST && u->lost_by != KU_OK)
+        d->lost_by = u->lost_by;
+    if (u->result == UNIT_LOST)
+        d->anything_waits = true; /* nobody may commit for hours: look again by itself */
+    /* Whether its lease or its transaction was over: it may have taken too long. */
+    d->too_long = d->too_long || u->lost || (u->result == UNIT_LOST && u->lost_by != KU_OK);
+    if (u->result != UNIT_FAILED)
+        return;
+    d->result.failed++;
+    if (d->background)
+        d->anything_waits = true; /* its time comes even if nobody commits */
+    else
+        remember_failed(d, u);
+}
+
 static void settle_unit(dispatcher *d, unit *u, bool *moved)
 {
     unsend_unit(d, u);
@@ -83,23 +119,12 @@ static void settle_unit(dispatcher *d, unit *u, bool *moved)
     } else {
         u->turn->stopped = true;
     }
-    if (u->result == UNIT_LOST && u->lost_by != KU_OK)
-        d->lost_by = u->lost_by;
-    if (u->result == UNIT_LOST)
-        d->anything_waits = true; /* nobody may commit for hours: look again by itself */
-    /* Whether its lease or its transaction was over: it may have taken too long. */
-    d->too_long = d->too_long || u->lost || (u->result == UNIT_LOST && u->lost_by != KU_OK);
-    if (u->result == UNIT_FAILED && u->failed_at > 0) {
-        unit_shorten(u);
+    if (cut_unit(u)) {
         if (send_unit(d, u))
             return;
-        unsend_unit(d, u);
-    } else if (u->result == UNIT_FAILED) {
-        d->result.failed++;
-        if (d->background)
-            d->anything_waits = true; /* its time comes even if nobody commits */
-        else
-            remember_failed(d, u);
+        unsend_unit(d, u); /* the writer is stopping */
+    } else {
+        note_result(d, u);
     }
     pass_put_idle(d, u);
 }

@@ -270,3 +270,16 @@ void unit_shorten(unit *u)
     u->n_events = u->failed_at;
     u->to = u->events[u->failed_at - 1].position;
 }
+
+void unit_narrow(unit *u)
+{
+    assert(u->n_events > 0);
+    if (u->n_events > 1) {
+        u->result = UNIT_FAILED;
+        u->failed_at = u->n_events / 2;
+        unit_shorten(u);
+        return;
+    }
+    note_error(u, &u->events[0], KU_STR("what it writes cannot be stored; the log says why"));
+    u->read_failed = true;
+}

@@ -64,6 +64,11 @@ void unit_prefetch(unit *u);
  */
 ku_status unit_read(unit *u);
 bool unit_submit(unit *u);
+/*
+ * The transaction of this unit alone failed for what is in it, which events are not asked for one
+ * by one.  Applies only the first half of them next; a single one is noted as what failed.
+ */
+void unit_narrow(unit *u);
 /* Applies only the events before the one that failed; the next unit begins with that one. */
 void unit_shorten(unit *u);
 

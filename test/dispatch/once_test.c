@@ -282,6 +282,31 @@ static ku_status put_old(ku_scope *scope, void *context)
         KU_STR("{\"owner\":\"old\",\"pence\":5}"), (ku_optional_time){0});
 }
 
+/* Each fits, and so does what is known in memory; the database finds that the sum does not. */
+static void an_event_whose_effect_cannot_be_stored_stops_its_lane_like_any_failure(void **state)
+{
+    lab *l = *state;
+
+    lab_open(l, &bank_feature, false);
+    bank_put(l, 1, "ann", INT64_MAX);
+    assert_int_equal(bank_dispatch(l).failed, 0);
+    bank_put(l, 1, "bob", 1);
+    bank_put(l, 1, "ann", 1);
+    bank_put(l, 1, "bob", 2);
+    const ku_dispatch_result result = bank_dispatch(l);
+    assert_int_equal(result.failed, 1);
+    assert_int_equal(result.processed, 1 + 3); /* of revenue and of heard */
+    assert_int_equal(bank_sum(l, 1, "read_revenue", "cents", "bob"), 1);
+    assert_int_equal(bank_sum(l, 1, "read_revenue", "deposits", "ann"), 1);
+    const ku_consumer_info info = bank_info(l, 1, "lab:projection:revenue");
+    assert_int_equal(info.position, 2);
+    assert_string_equal(info.status, "backoff");
+    assert_non_null(strstr(info.last_error, "deposited at 0-3"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(bank_dispatch(l).failed, 1);
+    assert_string_equal(bank_info(l, 1, "lab:projection:revenue").status, "halted");
+}
+
 static void a_payload_that_cannot_be_lifted_stops_its_lane_like_any_failure(void **state)
 {
     lab *l = *state;
@@ -471,6 +496,7 @@ int main(void)
         CASE(poison_stops_its_lane_behind_what_came_before_it),
         CASE(poison_read_ahead_skips_nothing),
         CASE(poison_at_the_very_beginning_leaves_the_cursor_there),
+        CASE(an_event_whose_effect_cannot_be_stored_stops_its_lane_like_any_failure),
         CASE(a_payload_that_cannot_be_lifted_stops_its_lane_like_any_failure),
         CASE(a_consumer_that_starts_now_hears_nothing_of_before),
         CASE(a_disabled_feature_is_paused_with_its_cursor),
