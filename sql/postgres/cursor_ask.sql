@@ -1,7 +1,8 @@
 -- postgres only
 -- Asks for lanes on behalf of a process that has less than three quarters of its share: for half of
 -- what it lacks, those who have more than theirs.  A lane that was asked for counts as the asker's.
--- What somebody is just writing is passed over, so that nobody waits here.  $1 who asks, $2 JSON
+-- Each asker has an order of its own, so that several ask for different ones.  What somebody is just
+-- writing is passed over, so that nobody waits here.  $1 who asks, $2 JSON
 -- array of consumers, $3 at most so many
 WITH held AS MATERIALIZED (
     SELECT coalesce(wanted_by, owner) AS holder, count(*) AS lanes
@@ -20,7 +21,7 @@ WITH held AS MATERIALIZED (
     JOIN ku_cursors c ON c.owner = h.holder
     WHERE c.lease_until > now() AND c.wanted_by IS NULL
         AND c.consumer = ANY (ARRAY(SELECT json_array_elements_text($2::text::json)))
-    ORDER BY random()
+    ORDER BY md5(c.tenant_id::text || c.consumer || c.lane || $1::text)
     LIMIT (SELECT CASE WHEN 4 * mine < 3 * fair THEN least((fair - mine + 1) / 2, $3) ELSE 0 END
         FROM share)
     FOR UPDATE OF c SKIP LOCKED
