@@ -11,6 +11,8 @@
  */
 #include "app/rows.h"
 
+#include "base/order.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,12 +74,8 @@ static bool is_counted(row_verb verb)
 static int compare_values(const ku_field *field, const void *a, const void *b)
 {
     switch (field->kind) {
-    case KU_KIND_TEXT: {
-        const ku_str *left = a, *right = b;
-        size_t length = left->len < right->len ? left->len : right->len;
-        int order = length == 0 ? 0 : memcmp(left->ptr, right->ptr, length);
-        return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
-    }
+    case KU_KIND_TEXT:
+        return order_texts(*(const ku_str *)a, *(const ku_str *)b);
     case KU_KIND_DOUBLE: {
         double left = *(const double *)a, right = *(const double *)b;
         return (left > right) - (left < right);
@@ -89,7 +87,7 @@ static int compare_values(const ku_field *field, const void *a, const void *b)
         int64_t left, right;
         memcpy(&left, a, sizeof(left));
         memcpy(&right, b, sizeof(right));
-        return (left > right) - (left < right);
+        return order_ints(left, right);
     }
     case KU_KIND_ID:
         return memcmp(a, b, sizeof(ku_id));
@@ -120,7 +118,7 @@ static int compare_entries(const void *a, const void *b)
         return left->table->place < right->table->place ? -1 : 1;
     if (left_verb != right_verb)
         return left_verb < right_verb ? -1 : 1;
-    int order = memcmp(left->tenant.bytes, right->tenant.bytes, sizeof(left->tenant.bytes));
+    int order = order_ids(left->tenant, right->tenant);
     return order != 0 ? order : compare_keys(left->table, left->row, right->row);
 }
 

@@ -10,9 +10,10 @@
  */
 #include "cli/events.h"
 
+#include "base/order.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { CHUNK_MAX = 65536 };
 
@@ -40,26 +41,21 @@ static ku_status on_stored(ku_scope *scope, const stored_event *stored, void *co
     return KU_OK;
 }
 
-static int compare_integers(int64_t a, int64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int by_position(const void *a, const void *b)
 {
-    return compare_integers(((const event_key *)a)->position, ((const event_key *)b)->position);
+    return order_ints(((const event_key *)a)->position, ((const event_key *)b)->position);
 }
 
 static int by_time(const void *a_item, const void *b_item)
 {
     const event_key *a = a_item, *b = b_item;
 
-    int order = compare_integers(a->at.unix_us, b->at.unix_us);
+    int order = order_ints(a->at.unix_us, b->at.unix_us);
     if (order == 0)
-        order = memcmp(a->tenant.bytes, b->tenant.bytes, sizeof(a->tenant.bytes));
+        order = order_ids(a->tenant, b->tenant);
     if (order == 0)
-        order = compare_integers(a->lane, b->lane);
-    return order != 0 ? order : compare_integers(a->position, b->position);
+        order = order_ints(a->lane, b->lane);
+    return order != 0 ? order : order_ints(a->position, b->position);
 }
 
 /* Brings one lane's keys, from `start` on, into their order and makes their times ascend. */

@@ -15,6 +15,7 @@
  */
 #include "store/log.h"
 
+#include "base/order.h"
 #include "db/sql.h"
 
 #include <assert.h>
@@ -91,26 +92,15 @@ ku_status log_cursors(
 
 enum { KEY_COLUMNS = 4 };
 
-static int compare_texts(ku_str a, ku_str b)
-{
-    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* By primary key: the order in which whoever writes cursors locks them. */
-static int compare_keys(const cursor *a, const cursor *b)
-{
-    int order = memcmp(a->tenant.bytes, b->tenant.bytes, sizeof(a->tenant.bytes));
-
-    if (order == 0)
-        order = compare_texts(a->consumer, b->consumer);
-    return order != 0 ? order : (a->lane > b->lane) - (a->lane < b->lane);
-}
-
 static int compare_cursors(const void *a, const void *b)
 {
-    return compare_keys(*(cursor *const *)a, *(cursor *const *)b);
+    const cursor *left = *(cursor *const *)a, *right = *(cursor *const *)b;
+    int order = order_ids(left->tenant, right->tenant);
+
+    if (order == 0)
+        order = order_texts(left->consumer, right->consumer);
+    return order != 0 ? order : order_ints(left->lane, right->lane);
 }
 
 /* Those with that lease, sorted as they are to be locked, in the scope's memory. */

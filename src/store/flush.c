@@ -14,11 +14,11 @@
  */
 #include "store/work.h"
 
+#include "base/order.h"
 #include "db/sql.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     INSERT_COLUMNS = 9,
@@ -37,32 +37,14 @@ static ku_status lost_if_unique(ku_status status)
     return status == KU_UNIQUE_VIOLATION ? KU_VERSION_CONFLICT : status;
 }
 
-static int compare_ids(ku_id a, ku_id b)
-{
-    return memcmp(a.bytes, b.bytes, sizeof(a.bytes));
-}
-
-static int compare_texts(ku_str a, ku_str b)
-{
-    size_t length = a.len < b.len ? a.len : b.len;
-    int order = length == 0 ? 0 : memcmp(a.ptr, b.ptr, length);
-
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_ints(int64_t a, int64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static int compare_streams(const void *a, const void *b)
 {
     const stream_state *left = *(stream_state *const *)a, *right = *(stream_state *const *)b;
-    int order = compare_ids(left->tenant, right->tenant);
+    int order = order_ids(left->tenant, right->tenant);
 
-    return order != 0 ? order : compare_ids(left->stream, right->stream);
+    return order != 0 ? order : order_ids(left->stream, right->stream);
 }
 
 static void bind_archive(const stream_state *state, db_value *binds)
@@ -143,13 +125,13 @@ ku_status work_flush_streams(work *batch)
 static int compare_moves(const void *a, const void *b)
 {
     const cursor_move *left = *(cursor_move *const *)a, *right = *(cursor_move *const *)b;
-    int order = compare_ids(left->tenant, right->tenant);
+    int order = order_ids(left->tenant, right->tenant);
 
     if (order == 0)
-        order = compare_texts(left->consumer, right->consumer);
+        order = order_texts(left->consumer, right->consumer);
     if (order == 0)
-        order = compare_ints(left->lane, right->lane);
-    return order != 0 ? order : compare_ints(left->from, right->from);
+        order = order_ints(left->lane, right->lane);
+    return order != 0 ? order : order_ints(left->from, right->from);
 }
 
 static bool same_cursor(const cursor_move *a, const cursor_move *b)
@@ -266,9 +248,9 @@ typedef struct numbered {
 
 static int compare_lanes(const pending_event *a, const pending_event *b)
 {
-    int order = compare_ids(a->event.tenant, b->event.tenant);
+    int order = order_ids(a->event.tenant, b->event.tenant);
 
-    return order != 0 ? order : compare_ints(a->event.lane, b->event.lane);
+    return order != 0 ? order : order_ints(a->event.lane, b->event.lane);
 }
 
 static int compare_numbered(const void *a, const void *b)
@@ -303,28 +285,28 @@ static void sort_events(work *batch)
 }
 
 /* The events of one lane, and what its head becomes. */
-typedef struct lane_part {
+typedef struct lane_events {
     pending_event *first;
     int64_t count, head;
-} lane_part;
+} lane_events;
 
-static lane_part *part_events(work *batch, size_t *ret_count)
+static lane_events *part_events(work *batch, size_t *ret_count)
 {
     size_t n = 0, n_lanes = 0;
 
     for (const pending_event *p = batch->first; p != NULL; p = p->next)
         n_lanes += p->next == NULL || compare_lanes(p, p->next) != 0 ? 1 : 0;
-    lane_part *parts = arena_alloc(batch->arena, (n_lanes + 1) * sizeof(*parts));
+    lane_events *parts = arena_alloc(batch->arena, (n_lanes + 1) * sizeof(*parts));
     for (pending_event *p = batch->first; p != NULL; p = p->next) {
         if (n == 0 || compare_lanes(parts[n - 1].first, p) != 0)
-            parts[n++] = (lane_part){.first = p};
+            parts[n++] = (lane_events){.first = p};
         parts[n - 1].count++;
     }
     *ret_count = n;
     return parts;
 }
 
-static db_value *bind_parts(work *batch, const lane_part *parts, size_t n_parts)
+static db_value *bind_parts(work *batch, const lane_events *parts, size_t n_parts)
 {
     db_value *binds = arena_alloc(batch->arena, n_parts * LANE_COLUMNS * sizeof(*binds));
     db_value *value = binds;
@@ -338,7 +320,7 @@ static db_value *bind_parts(work *batch, const lane_part *parts, size_t n_parts)
 }
 
 /* Rows come back in any order. */
-static ku_status read_heads(db_rows *rows, lane_part *parts, size_t n_parts)
+static ku_status read_heads(db_rows *rows, lane_events *parts, size_t n_parts)
 {
     size_t at = 0;
     bool row;
@@ -360,7 +342,7 @@ static ku_status read_heads(db_rows *rows, lane_part *parts, size_t n_parts)
     return status;
 }
 
-static void give_positions(const lane_part *parts, size_t n_parts)
+static void give_positions(const lane_events *parts, size_t n_parts)
 {
     for (size_t i = 0; i < n_parts; i++) {
         assert(parts[i].head >= parts[i].count);
@@ -375,7 +357,7 @@ static void give_positions(const lane_part *parts, size_t n_parts)
 static ku_status move_all(work *batch, move_chain *chains, size_t n_chains)
 {
     size_t n_parts = 0;
-    lane_part *parts = part_events(batch, &n_parts);
+    lane_events *parts = part_events(batch, &n_parts);
     db_rows moved = {0}, heads = {0};
     ku_status status = KU_OK;
 
@@ -467,13 +449,13 @@ static int compare_snapshots(const void *a, const void *b)
 {
     const pending_snapshot *left = *(pending_snapshot *const *)a;
     const pending_snapshot *right = *(pending_snapshot *const *)b;
-    int order = compare_ids(left->tenant, right->tenant);
+    int order = order_ids(left->tenant, right->tenant);
 
     if (order == 0)
-        order = compare_ids(left->stream, right->stream);
+        order = order_ids(left->stream, right->stream);
     if (order == 0)
-        order = compare_texts(left->entity, right->entity);
-    return order != 0 ? order : compare_ints(right->version, left->version);
+        order = order_texts(left->entity, right->entity);
+    return order != 0 ? order : order_ints(right->version, left->version);
 }
 
 static bool same_snapshot(const pending_snapshot *a, const pending_snapshot *b)
@@ -519,11 +501,11 @@ static int compare_requests(const void *a, const void *b)
 {
     const pending_request *left = *(pending_request *const *)a;
     const pending_request *right = *(pending_request *const *)b;
-    int order = compare_ids(left->tenant, right->tenant);
+    int order = order_ids(left->tenant, right->tenant);
 
     if (order == 0)
-        order = compare_texts(left->user, right->user);
-    return order != 0 ? order : compare_texts(left->request_id, right->request_id);
+        order = order_texts(left->user, right->user);
+    return order != 0 ? order : order_texts(left->request_id, right->request_id);
 }
 
 static void bind_request(const pending_request *r, db_value *binds)

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/order.h"
 #include "db/sql.h"
 
 #include <stdlib.h>
@@ -77,8 +78,7 @@ ku_status lane_counts_refresh(lane_counts *counts, db *d)
 
 static int compare_tenants(const void *a, const void *b)
 {
-    return memcmp(((const lane_count *)a)->tenant.bytes, ((const lane_count *)b)->tenant.bytes,
-        sizeof(((ku_id *)0)->bytes));
+    return order_ids(((const lane_count *)a)->tenant, ((const lane_count *)b)->tenant);
 }
 
 int32_t lane_counts_choose(const lane_counts *counts, ku_id tenant, ku_id stream)
